@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 
 
 class NotifierError(Exception):
-    """The root of every error that notifier raises on purpose. Its message stands alone: what, where, how to mend it."""
+    """The root of every error that notifier raises on purpose. Its message says what, where and how to mend it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class InvalidEvent(NotifierError):
 
 
 class Priority(IntEnum):
-    """Who goes first inside a lane. Smaller is sooner; ageing keeps the larger ones from starving (policy/fairness.py)."""
+    """Who goes first inside a lane. Smaller is sooner; ageing (policy/fairness.py) keeps the larger from starving."""
 
     URGENT = 0
     NORMAL = 1
@@ -69,7 +69,7 @@ _H = timedelta(hours=1)
 _D = timedelta(days=1)
 
 # Names: reference A5, the consensus of the order plugins. Ranks leave room between neighbours for later names.
-# out_for_delivery and attempt_failed share a rank: a second try follows a failed one, and neither makes the other stale.
+# out_for_delivery and attempt_failed share a rank: a second try follows a failed one; neither makes the other stale.
 EVENT_KINDS: dict[str, EventKind] = {
     kind.name: kind
     for kind in (
@@ -222,7 +222,7 @@ class OrderEvent(_Part):
 
 
 def business_key(shop: str, order_id: str, event: str, shipment_id: str | None, revision: str | None) -> str:
-    """shop + order + event + shipment + revision. A `|` inside a part is escaped, so no two events share a key by luck."""
+    """shop + order + event + shipment + revision; a `|` inside a part is escaped, so that no two events share a key."""
     parts = (shop, order_id, event, shipment_id or "", revision or "")
     return "|".join(part.replace("\\", "\\\\").replace("|", "\\p") for part in parts)
 

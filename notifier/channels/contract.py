@@ -37,7 +37,9 @@ class Sender:
     provider: str
     base_url: str  # no trailing slash; the host is the only one that requests may go to
     account: Mapping[str, str]  # the provider's public identifiers: phone_number_id, api_version, account_sid, from…
-    secrets: Mapping[str, tuple[str, ...]] = field(repr=False, default_factory=dict)  # newest first; several in rotation
+    secrets: Mapping[str, tuple[str, ...]] = field(
+        repr=False, default_factory=dict
+    )  # newest first; several in rotation
     callback_url: str = ""  # where this provider reports to, for those that take it a message (Twilio)
 
     def secret(self, name: str) -> str:
@@ -181,6 +183,4 @@ class Adapter(Protocol):
 
     def read_updates(self, body: bytes, query: Mapping[str, str]) -> Sequence[Update]: ...
 
-    def check_signature(
-        self, body: bytes, headers: Mapping[str, str], url: str, secrets: Sequence[str]
-    ) -> bool: ...
+    def check_signature(self, body: bytes, headers: Mapping[str, str], url: str, secrets: Sequence[str]) -> bool: ...

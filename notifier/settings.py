@@ -1,0 +1,357 @@
+"""Settings: the environment (`NOTIFIER_*`) over `config/notifier.toml` over the defaults here.
+
+Secrets come from the environment only. Relations between settings are checked here too, and every fault is reported at
+once, each with its place and its remedy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from datetime import time, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from notifier.events import EVENT_KINDS, NotifierError
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+
+
+class SettingsError(NotifierError):
+    """The configuration cannot be used. The message lists every fault with its setting and how to mend it."""
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    if isinstance(value, str):
+        raise ValueError("write a duration as a number and a unit: 500ms, 30s, 15m, 12h, 7d")
+    return value
+
+
+def _window(value: object) -> object:
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d\d:\d\d)\s*-\s*(\d\d:\d\d)", value.strip())):
+        return (time.fromisoformat(match[1]), time.fromisoformat(match[2]))
+    if isinstance(value, str):
+        raise ValueError('write quiet hours as "21:00-08:00" (local time of the recipient)')
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
+Window = Annotated[tuple[time, time], BeforeValidator(_window)]
+Channel = Literal["whatsapp", "sms", "email"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InboxSettings(_Section):
+    """The stream between the doors and intake."""
+
+    max_length: int = Field(1_000_000, ge=1, description="Events that may wait before the doors answer InboxFull.")
+    remember: Duration = Field(timedelta(days=3), description="How long a door recognises a copy without the ledger.")
+    durable: bool = Field(
+        False, description="Doors wait until the event is on disk (WAITAOF: Valkey or Redis 7.2 and later)."
+    )
+    batch: int = Field(500, ge=1, le=5000, description="Events that intake takes in one transaction.")
+    reclaim_after: Duration = Field(
+        timedelta(seconds=30), description="A silent consumer's batch goes to another after this."
+    )
+    poison_after: int = Field(3, ge=2, description="An event handed out this often without an end is quarantined.")
+
+
+class DrainSettings(_Section):
+    """How a drain carries the due deliveries of a lane."""
+
+    slice: Duration = Field(
+        timedelta(seconds=5), description="A drain queues itself again after this, so that lanes share a worker."
+    )
+    batch: int = Field(200, ge=1, le=2000, description="Most deliveries claimed by one statement.")
+    in_flight: int = Field(256, ge=1, le=4096, description="Most requests of one drain that wait for an answer.")
+    lease: Duration = Field(
+        timedelta(seconds=60), description="After this a claim whose drain is silent becomes unknown."
+    )
+    connect_timeout: Duration = Field(timedelta(seconds=5), description="Longest wait for a connection to a provider.")
+    request_timeout: Duration = Field(timedelta(seconds=20), description="Longest wait for a provider's answer.")
+
+
+class RetrySettings(_Section):
+    """Backoff of RETRY outcomes: full jitter below min(cap, base * 2^attempt)."""
+
+    base: Duration = Field(timedelta(seconds=2), description="The first step.")
+    cap: Duration = Field(timedelta(minutes=10), description="The longest step.")
+
+
+class FallbackSettings(_Section):
+    """When the next channel is taken."""
+
+    buffer: Duration = Field(timedelta(seconds=60), description="Added to the template's TTL before silence counts.")
+    margin: Duration = Field(
+        timedelta(minutes=10), description="A stopped sender's messages move on this long before they expire."
+    )
+    unknown_wait: Duration = Field(
+        timedelta(hours=1),
+        description="How long a lost answer waits for its receipt, if the template's TTL is shorter.",
+    )
+    unknown: Literal["hold", "fall_back", "resend"] = Field(
+        "hold",
+        description="What a lost answer becomes without a receipt; hold ends it as unreached: never a second message.",
+    )
+    allow_double: bool = Field(
+        False, description="Permits `silence_after` below the template's TTL, which can show a message twice."
+    )
+    silence_after: Duration | None = Field(
+        None, description="Fall back after this much silence, whatever the template's TTL says."
+    )
+
+
+class BreakerSettings(_Section):
+    """How long an open breaker waits before it lets one message through as a probe."""
+
+    cool_down: Duration = Field(timedelta(minutes=1), description="The first pause; it doubles with each failed probe.")
+    cool_down_max: Duration = Field(timedelta(minutes=30), description="The longest pause.")
+
+
+class SweepSettings(_Section):
+    """The periodic repairs."""
+
+    every: Duration = Field(
+        timedelta(seconds=1), description="How often beat wakes lanes with due work and reclaims dead batches."
+    )
+    page: int = Field(500, ge=1, description="Rows a sweep moves in one transaction.")
+    keep_personal: Duration = Field(
+        timedelta(days=90), description="Phones and event bodies of ended notifications are forgotten after this."
+    )
+    parked_for: Duration = Field(timedelta(days=7), description="A receipt that nobody knows is dropped after this.")
+
+
+class EventRule(_Section):
+    """What an operator changes about one event name."""
+
+    template: str | None = Field(None, description="Name of the template in config/templates.")
+    enabled: bool = Field(True, description="Whether customers are told of it.")
+    shelf_life: Duration | None = Field(None, description="How long after it happened it is still worth telling.")
+    priority: Literal["urgent", "normal", "bulk"] | None = Field(None, description="Its place inside a lane.")
+
+
+class RouteRule(_Section):
+    """Which sender carries which channel; the first route whose countries and events fit is taken."""
+
+    countries: tuple[str, ...] = Field(("*",), description="ISO country codes of the recipient, or *.")
+    events: tuple[str, ...] = Field(("*",), description="Event names, a prefix such as shipment.*, or *.")
+    whatsapp: str | None = Field(None, description="Sender for WhatsApp.")
+    sms: str | None = Field(None, description="Sender for SMS.")
+
+
+class ShopSettings(_Section):
+    """A tenant."""
+
+    display_name: str = Field(description="What customers call the shop.")
+    country: str = Field(pattern=r"^[A-Z]{2}$", description="Where a phone without a country is dialled.")
+    default_locale: str = Field("en", description="Language of customers who named none.")
+    timezone: str | None = Field(None, description="Fixed zone for quiet hours; absent: the recipient's own.")
+    channels: tuple[Channel, ...] = Field(
+        ("whatsapp", "sms"), min_length=1, description="The order in which channels are tried."
+    )
+    quiet_hours: Window | None = Field(
+        None, description='Recipient\'s local time without messages that are not urgent: "21:00-08:00".'
+    )
+    routes: tuple[RouteRule, ...] = Field(min_length=1, description="Which sender carries what.")
+    events: dict[str, EventRule] = Field(
+        default_factory=dict, description="Rules of this shop for single events, over [events]."
+    )
+
+
+class SenderSettings(_Section):
+    """An identity at a provider. Its secrets are NOTIFIER_SENDER_<NAME>_<SECRET>, comma-separated, newest first."""
+
+    channel: Channel
+    provider: str = Field(description="Name of the adapter: meta, twilio.")
+    base_url: str = Field(
+        pattern=r"^https?://[^\s?#]+$", description="Where requests go; its host is the only one allowed."
+    )
+    account: dict[str, str] = Field(
+        default_factory=dict, description="The provider's public ids: phone_number_id, waba_id, account_sid, from."
+    )
+    rate: float = Field(gt=0, description="Messages a second that the provider allows this sender.")
+    portfolio: str | None = Field(None, description="Senders that share a limit of unique recipients.")
+    portfolio_tier: int | None = Field(
+        None, ge=1, description="Unique recipients the portfolio may message in 24 hours."
+    )
+    told_by: Literal["sent", "delivered"] = Field(
+        "delivered", description="The receipt that counts as told; `sent` for routes without handset receipts."
+    )
+    silence_after: Duration | None = Field(
+        None, description="SMS: without a receipt for this long the message counts as silent."
+    )
+    in_flight: int | None = Field(
+        None, ge=1, description="Most requests that wait for an answer, when below drain.in_flight."
+    )
+
+
+class Settings(BaseSettings):
+    """All settings. Nested ones are NOTIFIER_<SECTION>__<KEY> in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="NOTIFIER_", env_nested_delimiter="__", extra="ignore", frozen=True)
+
+    redis_url: str = Field("", description="The road. Empty: the embedded server that `notifier up` runs.")
+    broker_url: str = Field("", description="Celery's broker. Empty: the road's URL. amqp:// for RabbitMQ.")
+    database_url: str = Field("", description="The ledger. Empty: SQLite in data_dir.")
+    key_prefix: str = Field("notifier:", description="Begins every key in Redis.")
+    data_dir: Path = Field(Path(".data"), description="Where the embedded server and SQLite keep their files.")
+    config_dir: Path = Field(Path("config"), description="Where templates/ and prices/ are.")
+    public_url: str = Field("http://127.0.0.1:8080", description="How providers reach the gateway.")
+    gateway_host: str = Field("127.0.0.1", description="Address the gateway listens on.")
+    gateway_port: int = Field(8080, ge=0, le=65535, description="Port the gateway listens on; 0 takes a free one.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+
+    inbox: InboxSettings = InboxSettings()
+    drain: DrainSettings = DrainSettings()
+    retry: RetrySettings = RetrySettings()
+    fallback: FallbackSettings = FallbackSettings()
+    breaker: BreakerSettings = BreakerSettings()
+    sweep: SweepSettings = SweepSettings()
+    events: dict[str, EventRule] = Field(default_factory=dict, description="Rules for single events, for every shop.")
+    shops: dict[str, ShopSettings] = Field(default_factory=dict, description="The tenants.")
+    senders: dict[str, SenderSettings] = Field(default_factory=dict, description="The identities at providers.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+
+    @model_validator(mode="after")
+    def _relations(self) -> Self:
+        faults = [*_drain_faults(self), *_event_faults(self), *_route_faults(self), *_sender_faults(self)]
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    @property
+    def road_url(self) -> str:
+        """Redis: as configured, else what a running `notifier up` wrote down, else the local default."""
+        return self.redis_url or _running(self.data_dir).get("redis_url") or "redis://127.0.0.1:6379/0"
+
+    @property
+    def celery_url(self) -> str:
+        return self.broker_url or self.road_url
+
+    @property
+    def ledger_url(self) -> str:
+        return self.database_url or f"sqlite:///{(self.data_dir / 'ledger.db').absolute()}"
+
+    @property
+    def allowed_hosts(self) -> frozenset[str]:
+        """host:port of every configured sender: requests go nowhere else."""
+        return frozenset(urlsplit(sender.base_url).netloc for sender in self.senders.values())
+
+
+def config_file() -> Path:
+    """The TOML file: NOTIFIER_CONFIG, else config/notifier.toml below the current folder."""
+    return Path(os.environ.get("NOTIFIER_CONFIG", "config/notifier.toml"))
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings of this process. Raises SettingsError that names each faulty setting, its places and the rule."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError("the settings cannot be used:\n" + "\n".join(_explained(error))) from None
+    except ValueError as error:  # TOML syntax
+        raise SettingsError(f"{config_file()}: {error}") from None
+
+
+def runtime_file(data_dir: Path) -> Path:
+    """Where a running `notifier up` writes down the addresses that it chose."""
+    return data_dir / "running.json"
+
+
+def secrets_of(sender: str, environ: Mapping[str, str] | None = None) -> dict[str, tuple[str, ...]]:
+    """The secrets of a sender: NOTIFIER_SENDER_NILE_WA_TOKEN=new,old is {"token": ("new", "old")} for `nile-wa`."""
+    prefix = f"NOTIFIER_SENDER_{re.sub(r'[^A-Za-z0-9]', '_', sender).upper()}_"
+    found = os.environ if environ is None else environ
+    return {
+        name.removeprefix(prefix).lower(): tuple(part.strip() for part in value.split(",") if part.strip())
+        for name, value in found.items()
+        if name.startswith(prefix)
+    }
+
+
+def _running(data_dir: Path) -> dict[str, str]:
+    try:
+        found = json.loads(runtime_file(data_dir).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _explained(error: ValidationError) -> Iterator[str]:
+    for item in error.errors(include_url=False, include_context=False, include_input=False):
+        if not item["loc"]:  # our own relations, each line a fault already
+            yield from item["msg"].removeprefix("Value error, ").splitlines()
+            continue
+        path = [str(part) for part in item["loc"]]
+        variable = "NOTIFIER_" + "__".join(path).upper()
+        yield f"{'.'.join(path)}: {item['msg']} (in {config_file()}, or {variable} in the environment)"
+
+
+def _drain_faults(settings: Settings) -> Iterator[str]:
+    needed = settings.drain.request_timeout + settings.drain.connect_timeout + settings.drain.slice
+    if settings.drain.lease <= needed:
+        yield (
+            f"drain.lease: must be longer than request_timeout + connect_timeout + slice ({needed.total_seconds():g}s),"
+            " or a living drain loses its claims; raise drain.lease or lower the others"
+        )
+
+
+def _event_faults(settings: Settings) -> Iterator[str]:
+    places = [
+        ("events", settings.events),
+        *((f"shops.{name}.events", shop.events) for name, shop in settings.shops.items()),
+    ]
+    for place, rules in places:
+        for event in rules:
+            if event not in EVENT_KINDS:
+                yield f"{place}.{event}: no such event; the known ones are {', '.join(EVENT_KINDS)}"
+
+
+def _route_faults(settings: Settings) -> Iterator[str]:
+    for name, shop in settings.shops.items():
+        for number, route in enumerate(shop.routes):
+            for channel, sender in (("whatsapp", route.whatsapp), ("sms", route.sms)):
+                place = f"shops.{name}.routes.{number}.{channel}"
+                if sender is None:
+                    continue
+                if sender not in settings.senders:
+                    known = ", ".join(settings.senders)
+                    yield f"{place}: no sender named {sender}; add [senders.{sender}] or choose one of {known}"
+                elif settings.senders[sender].channel != channel:
+                    yield f"{place}: sender {sender} is a {settings.senders[sender].channel} sender"
+
+
+def _sender_faults(settings: Settings) -> Iterator[str]:
+    folded: dict[str, str] = {}
+    for name in settings.senders:
+        key = re.sub(r"[^A-Za-z0-9]", "_", name).upper()
+        if key in folded:
+            yield f"senders.{name}: its secrets are named like those of {folded[key]}; rename one of the two"
+        folded[key] = name

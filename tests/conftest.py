@@ -1,0 +1,3 @@
+"""Fixtures of the whole suite, one file a room in tests/fixtures/."""
+
+pytest_plugins = ["tests.fixtures.redis_server", "tests.fixtures.postgres", "tests.fixtures.ledger", "tests.fixtures.sandbox"]
