@@ -1,0 +1,253 @@
+"""What may be noted: every log event and every metric of notifier, in one table.
+
+The table is the allow-list of what a log line may carry, the source of docs/operations.md, and plain data: it costs a
+backend that imports `notify()` nothing. `telemetry.note` is the only reader that acts on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Level = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A Prometheus metric that a signal moves.
+
+    fields: the keys of the signal whose values are added (counter) or observed (histogram); none: each note counts one.
+    labels: keys of the signal. by_field: one more label, which says from which of `fields` the value came.
+    """
+
+    name: str
+    kind: Literal["counter", "histogram", "gauge"]
+    help: str
+    labels: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    by_field: str | None = None
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        return (*self.labels, self.by_field) if self.by_field else self.labels
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Something worth noting. level None: no log line, only metrics. says: the sentence for whoever reads the log."""
+
+    name: str
+    level: Level | None
+    says: str
+    keys: tuple[str, ...]
+    metrics: tuple[Metric, ...] = ()
+    key_set: frozenset[str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key_set", frozenset(self.keys))
+
+
+def _counter(name: str, text: str, *labels: str, fields: tuple[str, ...] = (), by: str | None = None) -> Metric:
+    return Metric(f"notifier_{name}_total", "counter", text, labels, fields, by)
+
+
+def _seconds(name: str, text: str, *labels: str) -> Metric:
+    return Metric(f"notifier_{name}_seconds", "histogram", text, labels, ("seconds",))
+
+
+_TURN = ("accepted", "requeued", "failed", "unknown", "suppressed", "lost")
+
+SIGNALS: dict[str, Signal] = {
+    signal.name: signal
+    for signal in (
+        Signal(
+            "inbox.full",
+            "error",
+            "The inbox has reached its greatest length; doors answer InboxFull until intake has caught up.",
+            ("length", "limit"),
+            (_counter("inbox_refused", "Events refused at a door because the inbox was full."),),
+        ),
+        Signal(
+            "intake.batch",
+            "info",
+            "A batch of order events was planned and written to the ledger in one transaction.",
+            ("events", "new", "duplicates", "quarantined", "seconds"),
+            (
+                _counter(
+                    "intake_events",
+                    "Order events that intake has ended, by how.",
+                    fields=("new", "duplicates", "quarantined"),
+                    by="end",
+                ),
+                _seconds("intake_batch", "Time from reading a batch to its acknowledgement."),
+            ),
+        ),
+        Signal(
+            "intake.quarantined",
+            "warning",
+            "An event cannot be planned; it waits in the quarantine stream with its reason and can be fed again.",
+            ("event_id", "reason"),
+            (_counter("intake_quarantined", "Events put into quarantine.", "reason"),),
+        ),
+        Signal(
+            "plan.decided",
+            None,
+            "An order event became a notification, or a reason for silence.",
+            ("shop", "state", "reason"),
+            (_counter("notifications_planned", "Notifications by first decision.", "shop", "state", "reason"),),
+        ),
+        Signal(
+            "double.seen",
+            "error",
+            "A customer was told the same thing twice: the first channel delivered after the second had been sent.",
+            ("notification_id",),
+            (_counter("doubles", "Notifications that reached a customer over two channels. It should stay at zero."),),
+        ),
+        Signal(
+            "drain.turn",
+            "info",
+            "A drain claimed a batch of its lane's due deliveries, sent it and recorded the answers.",
+            ("lane", "claimed", *_TURN, "seconds"),
+            (
+                _counter("deliveries_claimed", "Deliveries claimed for sending.", "lane", fields=("claimed",)),
+                _counter("deliveries", "Claimed deliveries by what became of them.", "lane", fields=_TURN, by="end"),
+                _seconds("drain_turn", "Time of one turn, from permits to record.", "lane"),
+            ),
+        ),
+        Signal(
+            "drain.ended",
+            "debug",
+            "A drain gave its worker back; `more` says whether it queued itself again.",
+            ("lane", "turns", "claimed", "more"),
+            (_counter("drains", "Drains run to their end.", "lane"),),
+        ),
+        Signal(
+            "delivery.latency",
+            None,
+            "A provider accepted a delivery.",
+            ("channel", "seconds"),
+            (_seconds("delivery_latency", "Time from due to accepted by the provider.", "channel"),),
+        ),
+        Signal(
+            "lane.throttled",
+            "warning",
+            "The provider said that this sender is too fast; its rate was lowered and climbs back by itself.",
+            ("lane", "rate"),
+            (_counter("lane_throttles", "Times a lane's rate was lowered.", "lane"),),
+        ),
+        Signal(
+            "receipts.batch",
+            "info",
+            "A batch of receipts was applied to the ledger.",
+            ("receipts", "applied", "parked", "ignored", "doubles", "seconds"),
+            (
+                _counter(
+                    "receipts",
+                    "Receipts by what became of them.",
+                    fields=("applied", "parked", "ignored"),
+                    by="end",
+                ),
+                _seconds("receipts_batch", "Time from reading a batch to its acknowledgement."),
+            ),
+        ),
+        Signal(
+            "fallback.opened",
+            "info",
+            "A channel failed or stayed silent; the next channel's delivery was opened.",
+            ("lane", "channel", "reason"),
+            (_counter("fallbacks", "Deliveries opened on the next channel.", "lane", "channel", "reason"),),
+        ),
+        Signal(
+            "sweep.done",
+            "info",
+            "A sweep ended. `error` names the type of the fault that stopped it, if one did.",
+            ("sweep", "seen", "moved", "lost", "finished", "error", "seconds"),
+            (
+                _counter(
+                    "sweep_rows",
+                    "Rows by sweep and by what it did.",
+                    "sweep",
+                    fields=("seen", "moved", "lost"),
+                    by="end",
+                ),
+                _seconds("sweep", "Time of one run of a sweep.", "sweep"),
+            ),
+        ),
+        Signal(
+            "breaker.opened",
+            "error",
+            "A breaker opened: this sender or template sends nothing until a probe succeeds or somebody resumes it.",
+            ("kind", "name", "reason", "code"),
+            (_counter("breaker_openings", "Breakers opened.", "kind", "name", "reason"),),
+        ),
+        Signal(
+            "breaker.closed",
+            "info",
+            "A breaker closed: the sender or template is in use again.",
+            ("kind", "name", "reason", "code"),
+            (_counter("breaker_closings", "Breakers closed.", "kind", "name"),),
+        ),
+        Signal(
+            "ledger.away",
+            "warning",
+            "The ledger cannot be reached; the process waits and tries again. Nothing is lost.",
+            ("where", "wait"),
+            (_counter("ledger_away", "Times a process found the ledger away and waited.", "where"),),
+        ),
+        Signal(
+            "road.away",
+            "warning",
+            "Redis cannot be reached; the process waits and tries again, and nothing is sent meanwhile.",
+            ("where", "wait"),
+            (_counter("road_away", "Times a process found Redis away and waited.", "where"),),
+        ),
+        Signal("worker.started", "info", "A worker process takes work from its queues.", ("worker", "queues")),
+        Signal("worker.stopping", "info", "A worker process finishes what it holds, then ends.", ("worker", "signal")),
+        Signal(
+            "telemetry.dropped",
+            "debug",
+            "A note had a name or key outside this table; what was unknown has been left out. A fault of ours.",
+            ("problem",),
+            (_counter("telemetry_dropped", "Notes with a name or key outside the table."),),
+        ),
+        Signal(
+            "library",
+            "warning",
+            "A library that notifier stands on said something; the level is the library's own.",
+            ("logger", "message"),
+        ),
+        Signal(
+            "gateway.refused",
+            "warning",
+            "The gateway refused a request, and nothing of it was kept.",
+            ("route", "reason", "status"),
+            (_counter("gateway_refusals", "Requests refused by the gateway.", "route", "reason", "status"),),
+        ),
+        Signal(
+            "gateway.receipts",
+            None,
+            "The gateway put a provider's report on the road.",
+            ("provider", "seconds"),
+            (
+                _counter("gateway_bodies", "Provider reports accepted by the gateway.", "provider"),
+                _seconds("gateway_append", "Time from the last byte of a report to its place on the road.", "provider"),
+            ),
+        ),
+    )
+}
+
+GAUGES: dict[str, Metric] = {
+    gauge.name: gauge
+    for gauge in (
+        Metric("notifier_lane_queued", "gauge", "Deliveries of a lane that wait, due or not.", ("lane", "channel")),
+        Metric("notifier_lane_due", "gauge", "Deliveries of a lane that could be sent now.", ("lane", "channel")),
+        Metric(
+            "notifier_lane_oldest_due_seconds", "gauge", "Age of a lane's oldest due delivery.", ("lane", "channel")
+        ),
+        Metric("notifier_lane_claimed", "gauge", "Deliveries that a drain holds right now.", ("lane", "channel")),
+        Metric("notifier_lane_unknown", "gauge", "Deliveries whose answer was lost.", ("lane", "channel")),
+        Metric("notifier_breaker_open", "gauge", "1 for each breaker that is open.", ("kind", "name", "reason")),
+        Metric("notifier_stream_length", "gauge", "Entries of a stream: inbox, receipts, quarantine.", ("stream",)),
+        Metric("notifier_store_up", "gauge", "1 where the gateway reaches the store, else 0.", ("store",)),
+    )
+}
