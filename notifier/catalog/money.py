@@ -69,7 +69,9 @@ class _Shape(NamedTuple):
     quantum: Decimal
 
 
-_PROBE = re.compile(r"([^0-9]*)1(\D)234\2567(?:(\D)0+)?([^0-9]*)", re.ASCII)
+_PROBE = re.compile(
+    r"(?P<prefix>[^0-9]*)1(?P<group>\D)234(?P=group)567(?:(?P<point>\D)0+)?(?P<suffix>[^0-9]*)", re.ASCII
+)
 
 
 @lru_cache(maxsize=1024)
@@ -78,8 +80,8 @@ def _shape(language: str, currency: str) -> _Shape | None:
     match = _PROBE.fullmatch(by_babel(Money(Decimal(1234567), currency), language))
     if match is None:
         return None
-    prefix, group, point, suffix = match[1], match[2], match[3] or ".", match[4]
+    group, point = match["group"], match["point"] or "."
     if f"1{group}234" not in by_babel(Money(Decimal(1234), currency), language):
         return None  # a language that leaves four digits together
     quantum = Decimal(1).scaleb(-get_currency_precision(currency))
-    return _Shape(prefix, suffix, {ord(","): group, ord("."): point}, quantum)
+    return _Shape(match["prefix"], match["suffix"], {ord(","): group, ord("."): point}, quantum)
