@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta
 class SandboxClock:
     """A clock that can run faster than the real one, stand still (rate 0), and be moved forward by hand.
 
-    Two times, on purpose: `monotonic` and `now` (sandbox time) carry receipts, time-to-live, approval, webhook retries and
-    24 hour windows; `real` (seconds, never scaled) carries the limits that a sender paces itself by, for its own limiter
-    runs on real time too. `real` is an argument so that tests need no wall clock.
+    Two times, on purpose: `monotonic` and `now` (sandbox time) carry receipts, time-to-live, approval, webhook retries
+    and 24 hour windows; `real` (seconds, never scaled) carries the limits that a sender paces itself by, for its own
+    limiter runs on real time too. `real` is an argument so that tests need no wall clock.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Agenda:
         return done
 
     def advance(self, seconds: float) -> int:
-        """Move the clock forward, stopping at everything on the way, so that what follows from it gets its true time."""
+        """Move the clock forward, with a stop at everything on the way, so that what follows gets its true time."""
         target = self._clock.monotonic() + seconds
         done = 0
         while self._heap and self._heap[0][0] <= target:

@@ -54,7 +54,7 @@ class TwilioAccount(_Frozen):
 
 
 class LadderTimings(_Frozen):
-    """When receipts come: medians in sandbox seconds after acceptance; `spread` is the sigma of the log-normal scatter."""
+    """When receipts come: medians, sandbox seconds after acceptance; `spread`: sigma of the log-normal scatter."""
 
     sent: Seconds = 0.05
     delivered: Seconds = 0.15

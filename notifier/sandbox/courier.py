@@ -34,7 +34,7 @@ class ThreadCourier:
 
     def close(self) -> None:
         """Take no more; what has not started is dropped, as on any provider that goes away."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _work(self, post: Post, done: Callable[[Post, Reply], None]) -> None:
         reply = send(self._session(), post)

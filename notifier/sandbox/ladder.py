@@ -148,9 +148,7 @@ class Ladder:
     def __init__(self, clock: SandboxClock, agenda: Agenda, record: Record) -> None:
         self._clock, self._agenda, self._record = clock, agenda, record
 
-    def start(
-        self, arrival: Arrival, course: Course, tell: Teller, lost: Callable[[], None] = lambda: None
-    ) -> None:
+    def start(self, arrival: Arrival, course: Course, tell: Teller, lost: Callable[[], None] = lambda: None) -> None:
         """Begin. `lost` is called once if the message will not reach the phone (failed, or dropped)."""
         if course.shown_after is not None:
             self._agenda.after(course.shown_after, lambda: self._record.show(arrival, self._clock.now()))

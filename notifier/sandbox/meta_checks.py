@@ -120,7 +120,7 @@ def _location(_: str, content: dict[str, Any]) -> str:
 
 
 def _contacts(_: str, content: dict[str, Any]) -> str:
-    cards = content[""] if "" in content else None
+    cards = content.get("")
     if not isinstance(cards, list) or not cards:
         raise Refusal(100, "Param contacts must be a non-empty array.")
     names = [(card.get("name") or {}).get("formatted_name") if isinstance(card, dict) else None for card in cards]
@@ -181,7 +181,9 @@ def _list(action: dict[str, Any]) -> list[str]:
 
 def _cta_url(action: dict[str, Any]) -> list[str]:
     parameters = _object(action, "parameters")
-    return [f"{_string(parameters, 'display_text', 'parameters', 20)}: {_string(parameters, 'url', 'parameters', 2000)}"]
+    return [
+        f"{_string(parameters, 'display_text', 'parameters', 20)}: {_string(parameters, 'url', 'parameters', 2000)}"
+    ]
 
 
 def _named_action(action: dict[str, Any]) -> list[str]:

@@ -16,8 +16,8 @@ class Person:
     """One kind of recipient.
 
     fate: what becomes of an accepted WhatsApp message: `reads` sent, delivered, read; `offline` sent, never delivered;
-        `opens` sent, read; `fails` failed with `code`; `vanishes` no receipt, never shown; `late` and `asleep` delivered
-        after the configured time, and only `late` in spite of the template's time-to-live.
+        `opens` sent, read; `fails` failed with `code`; `vanishes` no receipt, never shown; `late` and `asleep`
+        delivered after the configured time, and only `late` in spite of the template's time-to-live.
     quirks: what happens to the receipts on their way.
     answer, once: how the WhatsApp request is answered; `once` means the first request to this phone only.
     sms_answer: how the first SMS request is answered, or each one when `sms_once` is False.
@@ -61,9 +61,7 @@ PEOPLE: dict[str, Person] = {
             answer=Action("never_answer"),
             once=False,
         ),
-        Person(
-            "908", "cut_before", "first try is reset before anything is processed", answer=Action("reset_before")
-        ),
+        Person("908", "cut_before", "first try is reset before anything is processed", answer=Action("reset_before")),
         Person("909", "stopped", "stopped marketing from this business: failed 131050", "fails", 131050),
         Person("910", "latecomer", "delivered long after, time-to-live or not: makes doubles", "late"),
         Person(

@@ -16,13 +16,16 @@ THROTTLE_CODES = frozenset({"4", "80007", "130429", "131048", "131056", "20429"}
 
 @dataclass(slots=True)
 class Receipt:
-    """One status report about one message. replies: what the webhook answered, try by try."""
+    """One status report about one message. replies: what the webhook answered, try by try.
+
+    state: pending (on its way), taken, given_up (the provider tries no more), unaddressed (no webhook to send it to).
+    """
 
     status: str
     at: datetime
     code: str | None = None
     replies: list[Reply] = field(default_factory=list)
-    state: Literal["pending", "taken", "given_up", "lost"] = "pending"
+    state: Literal["pending", "taken", "given_up", "unaddressed"] = "pending"
     forged: bool = False  # the first try was wrongly signed on purpose
 
     def as_json(self) -> dict[str, Any]:
@@ -160,6 +163,7 @@ def _receipts(arrivals: Iterable[Arrival]) -> dict[str, int]:
         "sent": sum(bool(receipt.replies) for receipt in receipts),
         "pending": states["pending"],
         "taken": states["taken"],
-        "undelivered": states["given_up"] + states["lost"],
+        "undelivered": states["given_up"],
+        "unaddressed": states["unaddressed"],
         "forged_accepted": sum(receipt.forged and receipt.replies[:1] == [200] for receipt in receipts),
     }

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from notifier.sandbox.clock import Agenda, SandboxClock
-from notifier.sandbox.config import SandboxConfig
+from notifier.sandbox.config import SandboxConfig, SandboxConfigError
 from notifier.sandbox.limits import SlidingWindow
 from notifier.sandbox.meta_errors import Refusal
 from notifier.sandbox.template_rules import check_creation
 
 NAME_LOCK = 30 * 24 * 3600.0  # seconds a deleted approved template's name stays taken (§5.1)
 STATUSES = frozenset(
-    "PENDING APPROVED REJECTED PAUSED DISABLED IN_APPEAL PENDING_DELETION DELETED LIMIT_EXCEEDED ARCHIVED".split()
+    {"PENDING", "APPROVED", "REJECTED", "PAUSED", "DISABLED", "IN_APPEAL"}
+    | {"PENDING_DELETION", "DELETED", "LIMIT_EXCEEDED", "ARCHIVED"}
 )
 _DEFAULT_TTL = {"AUTHENTICATION": 600.0}
 _THIRTY_DAYS = 30 * 24 * 3600.0
@@ -79,9 +80,12 @@ class Templates:
         self._ids = itertools.count(900_000_000_000_001)
         self._creations = SlidingWindow(3600.0)
         self.on_change: Callable[[Template, str, dict[str, Any]], None] = lambda *_: None
-        for body in config.templates:
+        for place, body in enumerate(config.templates):
             rest = {name: value for name, value in body.items() if name != "waba_id"}
-            self._shelve(str(body["waba_id"]), rest, "APPROVED")
+            try:
+                self._shelve(str(body.get("waba_id", "")), rest, "APPROVED")
+            except Refusal as refusal:
+                raise SandboxConfigError(f"templates[{place}]: {refusal}") from None
 
     def create(self, waba_id: str, body: Mapping[str, Any]) -> Template:
         """A new template, approved at once or after review. Raises Refusal."""
@@ -130,7 +134,9 @@ class Templates:
     def set_status(self, template: Template, status: str) -> None:
         """A change of standing, and the webhook that tells of it."""
         template.status = status
-        self.on_change(template, "message_template_status_update", {"event": status, **_identity(template), "reason": "NONE"})
+        self.on_change(
+            template, "message_template_status_update", {"event": status, **_identity(template), "reason": "NONE"}
+        )
 
     def set_category(self, template: Template, category: str) -> None:
         """Meta's automatic re-categorisation: it also nulls the time-to-live (§1.5)."""

@@ -76,8 +76,8 @@ def envelope(updates: Sequence[Update], entry_size: int, now: int) -> dict[str, 
     entries: list[dict[str, Any]] = []
     for waba_id, of_waba in groupby(updates, key=lambda update: update.waba_id):
         rest = list(of_waba)
-        for start in range(0, len(rest), entry_size):
-            entries.append(_entry(waba_id, rest[start : start + entry_size], now))
+        starts = range(0, len(rest), entry_size)
+        entries += [_entry(waba_id, rest[start : start + entry_size], now) for start in starts]
     return {"object": "whatsapp_business_account", "entry": entries}
 
 
