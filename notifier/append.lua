@@ -1,0 +1,29 @@
+-- Appends entries to the inbox, each business key once; all of the call or nothing.
+--
+-- KEYS[1]        the inbox stream
+-- KEYS[2..n+1]   the seen mark of each entry: holds the id of the first event with that business key
+-- ARGV[1]        greatest length of the stream
+-- ARGV[2]        how long a seen mark lives, ms
+-- ARGV[3..]      four for each entry: event id, business key, door, body
+-- Returns the id of the first event of each key (the entry's own id: appended now, or by an earlier try of the same
+-- call), or the length of the stream as a number when it is full.
+--
+-- The first write of a call is a SET, which the server refuses when it is out of memory; a script that has written may
+-- go on writing. So a call is never half done.
+local length = redis.call('XLEN', KEYS[1])
+if length >= tonumber(ARGV[1]) then return length end
+
+local first = {}
+for i = 2, #KEYS do
+  local at = 3 + (i - 2) * 4
+  local id = ARGV[at]
+  if redis.call('SET', KEYS[i], id, 'NX', 'PX', ARGV[2]) then
+    redis.call('XADD', KEYS[1], '*', 'id', id, 'key', ARGV[at + 1], 'door', ARGV[at + 2], 'body', ARGV[at + 3])
+    first[i - 1] = id
+  else
+    first[i - 1] = redis.call('GET', KEYS[i])
+    -- A write, so that a repeat after a lost reply has something to wait for on its way to the disk.
+    if first[i - 1] == id then redis.call('PEXPIRE', KEYS[i], ARGV[2]) end
+  end
+end
+return first

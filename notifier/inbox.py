@@ -1,0 +1,172 @@
+"""The inbox: the stream between the doors and intake. An order event that is in it will be told, or explained.
+
+Keys, all behind the prefix: `inbox` (the stream; fields id, key, door, body) and `seen:<hash of the business key>` (the
+id of the first event with that key). A prefix with a hash tag ("{notifier}:") keeps both on one node of a cluster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from hashlib import blake2b
+from typing import Any, Literal
+
+from redis import Redis
+
+from notifier.events import NotifierError
+from notifier.road import RoadUnavailable, load_script, road, wait_for_disk
+
+__all__ = ["Entry", "Inbox", "InboxFull", "InboxStats", "RoadUnavailable", "Ticket", "read_entry"]
+
+# One call of the script. Larger calls save nothing, and hold the server for longer at a time.
+CHUNK = 500
+
+# What a door tells its caller when the inbox is full: long enough for intake to take some batches.
+RETRY_AFTER = timedelta(seconds=5)
+
+# appendfsync everysec writes once a second, and may skip a beat while an fsync is under way.
+DISK_TIMEOUT = timedelta(seconds=5)
+
+
+class InboxFull(NotifierError):
+    """The inbox (or the stream of receipts) has reached its greatest length. `retry_after`: when to come again."""
+
+    def __init__(self, what: str, length: int, limit: int, retry_after: timedelta = RETRY_AFTER) -> None:
+        self.length = length
+        self.limit = limit
+        self.retry_after = retry_after
+        super().__init__(
+            f"the {what} is full: {length} entries, at most {limit}. Nothing was written; try again in "
+            f"{retry_after.total_seconds():g} s. Its workers are away or too few, or the ledger is away"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An order event on its way in.
+
+    event_id: made by the door with `new_id()` for this handing-over, whatever id the shop gave; a repeat after an error
+        uses the same one, and so is recognised.
+    key: the business key. body: the event as JSON. door: which door it came by ("python", "http:shopify"…).
+    """
+
+    event_id: str
+    key: str
+    body: bytes = field(repr=False)
+    door: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What became of an entry. event_id: its own when queued, that of the first copy when it is a duplicate."""
+
+    event_id: str
+    status: Literal["queued", "duplicate"]
+
+
+@dataclass(frozen=True, slots=True)
+class InboxStats:
+    """length: entries not yet done. oldest_age: of the first of them; None when there is none."""
+
+    length: int
+    oldest_age: timedelta | None
+    max_length: int
+
+
+class Inbox:
+    """Appends order events, each business key once.
+
+    remember: how long a business key is recognised here; the ledger recognises it for ever, only later.
+    durable: `append` returns when the entries are on disk (Valkey, Redis ≥ 7.2; needs `appendonly yes`); costs up to a
+        second a call with `appendfsync everysec`.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        prefix: str = "notifier:",
+        max_length: int = 1_000_000,
+        remember: timedelta = timedelta(days=3),
+        durable: bool = False,
+    ) -> None:
+        self.stream = f"{prefix}inbox"
+        self._redis = redis
+        self._prefix = prefix
+        self._max_length = max_length
+        self._remember_ms = int(remember.total_seconds() * 1000)
+        self._durable = durable
+        self._script = load_script(redis, "notifier", "append.lua")
+
+    def append(self, entries: Sequence[Entry]) -> list[Ticket]:
+        """Puts entries into the inbox; tickets come in the order of the entries.
+
+        All of a call or nothing, up to 500 entries; more go in chunks of 500. After an error the same entries may be
+        appended again: what is in already is answered `queued` with the same id, and is in once.
+        Raises InboxFull before anything of the chunk is written; RoadUnavailable.
+        """
+        with road("appending to the inbox"):
+            if not self._durable:
+                return self._append(self._redis, entries)
+            # WAITAOF waits for the writes of its own connection only.
+            with self._redis.client() as connection:  # type: ignore[no-untyped-call]
+                tickets = self._append(connection, entries)
+                wait_for_disk(connection, DISK_TIMEOUT)
+                return tickets
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Forgets that these business keys were seen, so that a mended event may be fed again."""
+        marks = [self._mark(key) for key in keys]
+        if marks:
+            with road("forgetting seen events"):
+                self._redis.delete(*marks)
+
+    def stats(self) -> InboxStats:
+        """How full the inbox is, and how far intake is behind. Raises RoadUnavailable."""
+        with road("measuring the inbox"):
+            length, oldest_age = measure(self._redis, self.stream)
+        return InboxStats(length, oldest_age, self._max_length)
+
+    def _append(self, connection: Redis, entries: Sequence[Entry]) -> list[Ticket]:
+        return [
+            ticket
+            for start in range(0, len(entries), CHUNK)
+            for ticket in self._append_chunk(connection, entries[start : start + CHUNK])
+        ]
+
+    def _append_chunk(self, connection: Redis, entries: Sequence[Entry]) -> list[Ticket]:
+        keys = [self.stream, *(self._mark(entry.key) for entry in entries)]
+        args: list[Any] = [self._max_length, self._remember_ms]
+        for entry in entries:
+            args += (entry.event_id, entry.key, entry.door, entry.body)
+        answer: Any = self._script(keys=keys, args=args, client=connection)
+        if isinstance(answer, int):
+            raise InboxFull("inbox", answer, self._max_length)
+        return [_ticket(entry, first) for entry, first in zip(entries, answer, strict=True)]
+
+    def _mark(self, key: str) -> str:
+        return f"{self._prefix}seen:{blake2b(key.encode(), digest_size=16).hexdigest()}"
+
+
+def read_entry(fields: Mapping[bytes, bytes]) -> Entry:
+    """The entry that a stream item holds. Raises KeyError when the item was not written by an inbox."""
+    return Entry(fields[b"id"].decode(), fields[b"key"].decode(), fields[b"body"], fields[b"door"].decode())
+
+
+def measure(redis: Redis, stream: str) -> tuple[int, timedelta | None]:
+    """Length of a stream, and the age of its first entry by the server's clock (None: it is empty)."""
+    with redis.pipeline(transaction=False) as pipe:
+        pipe.xlen(stream)
+        pipe.xrange(stream, count=1)
+        pipe.time()
+        length, first, (seconds, micros) = pipe.execute()
+    if not first:
+        return length, None
+    added_ms = int(first[0][0].split(b"-")[0])
+    return length, timedelta(milliseconds=max(0, seconds * 1000 + micros // 1000 - added_ms))
+
+
+def _ticket(entry: Entry, first: bytes) -> Ticket:
+    event_id = first.decode()
+    return Ticket(event_id, "queued" if event_id == entry.event_id else "duplicate")
