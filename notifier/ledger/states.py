@@ -15,7 +15,7 @@ class NotificationState(StrEnum):
 
     meaning: str
 
-    def __new__(cls, value: str, meaning: str) -> NotificationState:
+    def __new__(cls, value: str, meaning: str = "") -> NotificationState:
         member = str.__new__(cls, value)
         member._value_ = value
         member.meaning = meaning
@@ -33,7 +33,7 @@ class DeliveryState(StrEnum):
 
     meaning: str
 
-    def __new__(cls, value: str, meaning: str) -> DeliveryState:
+    def __new__(cls, value: str, meaning: str = "") -> DeliveryState:
         member = str.__new__(cls, value)
         member._value_ = value
         member.meaning = meaning
