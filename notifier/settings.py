@@ -104,7 +104,7 @@ class FallbackSettings(_Section):
     )
     unknown_wait: Duration = Field(
         timedelta(hours=1),
-        description="How long a lost answer waits for its receipt, if the template's TTL is shorter.",
+        description="A lost answer waits at least this long for its receipt, never less than TTL and buffer.",
     )
     unknown: Literal["hold", "fall_back", "resend"] = Field(
         "hold",
@@ -195,7 +195,7 @@ class SenderSettings(_Section):
         "delivered", description="The receipt that counts as told; `sent` for routes without handset receipts."
     )
     silence_after: Duration | None = Field(
-        None, description="SMS: without a receipt for this long the message counts as silent."
+        None, description="Silence that counts on this sender, over fallback.silence_after."
     )
     in_flight: int | None = Field(
         None, ge=1, description="Most requests that wait for an answer, when below drain.in_flight."
@@ -214,8 +214,11 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path(".data"), description="Where the embedded server and SQLite keep their files.")
     config_dir: Path = Field(Path("config"), description="Where templates/ and prices/ are.")
     public_url: str = Field("http://127.0.0.1:8080", description="How providers reach the gateway.")
-    gateway_host: str = Field("127.0.0.1", description="Address the gateway listens on.")
+    gateway_host: str = Field("127.0.0.1", description="Address that the gateway and the metrics of workers listen on.")
     gateway_port: int = Field(8080, ge=0, le=65535, description="Port the gateway listens on; 0 takes a free one.")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port on which a worker or beat answers /metrics; 0: it does not."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
 
     inbox: InboxSettings = InboxSettings()

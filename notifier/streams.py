@@ -89,6 +89,10 @@ class StreamReader:
             pipe.xdel(self._stream, *finished)
             pipe.execute()
 
+    def again(self) -> None:
+        """Lets the next reads begin with what this consumer holds: after a batch that could not be moved."""
+        self._own_from = "-"
+
     def backlog(self) -> Backlog:
         """How much is not done, and how old the first of it is. Raises RoadUnavailable."""
         with road(f"measuring {self._stream}"):

@@ -50,5 +50,11 @@ def answered(redis: Redis, prefix: str, lane: str) -> None:
         redis.delete(_flag(prefix, lane))
 
 
+def is_asked(redis: Redis, prefix: str, lane: str) -> bool:
+    """Whether somebody asked for a drain and none has answered. Raises RoadUnavailable."""
+    with road("looking for a wake-up"):
+        return bool(redis.exists(_flag(prefix, lane)))
+
+
 def _flag(prefix: str, lane: str) -> str:
     return f"{prefix}wake:{lane}"

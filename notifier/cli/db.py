@@ -1,0 +1,34 @@
+"""`notifier db`: the ledger's tables."""
+
+from __future__ import annotations
+
+import click
+
+from notifier.ledger import open_ledger, pending, upgrade
+from notifier.settings import load_settings
+
+
+@click.group()
+def db() -> None:
+    """Bring the ledger's tables up to date, or see what is missing."""
+
+
+@db.command(name="upgrade")
+def upgrade_command() -> None:
+    """Apply the migrations that are missing. Safe to run twice, from two machines, and while workers run."""
+    ledger = open_ledger(load_settings().ledger_url)
+    applied = upgrade(ledger)
+    for name in applied:
+        click.echo(f"applied {name}")
+    click.echo(f"{ledger.url_without_password} is up to date")
+
+
+@db.command()
+def status() -> None:
+    """List the migrations that are missing. Exit status 1 when there are any."""
+    missing = pending(open_ledger(load_settings().ledger_url))
+    for name in missing:
+        click.echo(f"missing {name}")
+    if missing:
+        raise click.exceptions.Exit(1)
+    click.echo("nothing is missing")

@@ -1,0 +1,35 @@
+"""`notifier worker`: a Celery worker with the settings that were measured to be safe."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.option(
+    "--queues", default="", metavar="A,B", help="Only these queues: intake, whatsapp, sms, email, receipts, sweeps."
+)
+@click.option("--threads", default=16, show_default=True, help="Tasks at a time; one drain or sweep takes one thread.")
+@click.option("--name", default="", help="Name of this worker, unique among them.")
+def worker(queues: str, threads: int, name: str) -> None:
+    """Run a worker for all queues, or for some.
+
+    Any number of workers on any number of machines may run; they share Redis and the ledger.
+
+    \b
+      notifier worker
+      notifier worker --queues whatsapp,sms --threads 32
+    """
+    from workers.app import app
+    from workers.queues import QUEUES
+
+    unknown = [queue for queue in queues.split(",") if queue and queue not in QUEUES]
+    if unknown:
+        raise click.BadParameter(
+            f"no queue named {', '.join(unknown)}; there are {', '.join(QUEUES)}", param_hint="--queues"
+        )
+    arguments = ["worker", "--pool=threads", f"--concurrency={threads}", "--loglevel=WARNING"]
+    arguments += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    arguments += [f"--queues={queues}"] if queues else []
+    arguments += [f"--hostname={name}@%h"] if name else []
+    app.worker_main(arguments)

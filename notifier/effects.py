@@ -1,0 +1,100 @@
+"""What an outcome means beyond its own row: for the sender, the template, the pair, the person.
+
+The drain (an answer) and the receipts (a failed one) call the same function, so that a code has one meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from notifier import telemetry
+from notifier.channels.contract import OutcomeClass
+from notifier.events import EVENT_KINDS
+from notifier.ledger import Connection, breakers, plans
+from notifier.policy import breaker as policy
+from notifier.policy.breaker import Breaker, BreakerRules
+from notifier.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One outcome, and whom it concerns. outcome None: accepted."""
+
+    lane: str
+    channel: str
+    shop: str
+    event: str
+    phone: str = field(repr=False)
+    template: str
+    locale: str
+    outcome: OutcomeClass | None
+    code: str
+
+
+def breaker_rules(runtime: Runtime) -> BreakerRules:
+    return BreakerRules(runtime.settings.breaker.cool_down, runtime.settings.breaker.cool_down_max)
+
+
+def note_outcomes(conn: Connection, runtime: Runtime, seen: Sequence[Seen], now: datetime, by: str) -> None:
+    """Applies what these outcomes mean for others, in the caller's transaction. by: drain or receipts."""
+    _move_breakers(conn, runtime, seen, now, by)
+    for one in seen:
+        effect = _EFFECTS.get(one.outcome) if one.outcome else None
+        if effect:
+            effect(conn, runtime, one, now)
+
+
+def _move_breakers(conn: Connection, runtime: Runtime, seen: Sequence[Seen], now: datetime, by: str) -> None:
+    known = {(one.kind, one.name): one for one in breakers.breakers(conn)}
+    before = dict(known)
+    rules = breaker_rules(runtime)
+    for one in seen:
+        for kind, name in (
+            ("lane", one.lane),
+            ("template", breakers.template_name(one.template, one.locale, one.lane)),
+        ):
+            current = known.get((kind, name)) or Breaker(kind, name)  # type: ignore[arg-type]
+            known[kind, name] = policy.on_outcome(current, one.outcome, one.code, now, rules)
+    for key, after in known.items():
+        if after != before.get(key, Breaker(after.kind, after.name)):
+            store_breaker(conn, after, now, by)
+
+
+def store_breaker(conn: Connection, after: Breaker, now: datetime, by: str) -> None:
+    """Writes a breaker's new state and says so. by: drain, receipts or an operator."""
+    breakers.store(conn, after, now, by)
+    signal = "breaker.closed" if after.state == "closed" else "breaker.opened"
+    telemetry.note(signal, kind=after.kind, name=after.name, reason=str(after.reason or ""), code=after.code)
+
+
+def _slow_sender(conn: Connection, runtime: Runtime, one: Seen, now: datetime) -> None:
+    state = runtime.limiter.throttled(one.lane)
+    telemetry.note("lane.throttled", lane=one.lane, rate=state.current_rate)
+
+
+def _slow_pair(conn: Connection, runtime: Runtime, one: Seen, now: datetime) -> None:
+    runtime.limiter.block_pair(one.lane, one.phone)
+
+
+def _remember_stop(conn: Connection, runtime: Runtime, one: Seen, now: datetime) -> None:
+    """The provider knows of a stop that we did not: it goes into the consent records of that shop and channel."""
+    stop = plans.NewConsent(
+        shop=one.shop,
+        phone=one.phone,
+        channel=one.channel,
+        purpose=EVENT_KINDS[one.event].purpose,
+        granted=False,
+        source=f"provider:{one.code}",
+        at=now,
+        event_id=None,
+    )
+    plans.insert_consents(conn, [stop], now)
+
+
+_EFFECTS: dict[OutcomeClass, Callable[[Connection, Runtime, Seen, datetime], None]] = {
+    OutcomeClass.THROTTLE_SENDER: _slow_sender,
+    OutcomeClass.THROTTLE_PAIR: _slow_pair,
+    OutcomeClass.SUPPRESS: _remember_stop,
+}

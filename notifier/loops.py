@@ -1,0 +1,110 @@
+"""The loops around intake and receipts: read a batch, move it, acknowledge, again; wait out a ledger or Redis that is away.
+
+`pump_*` blocks on its stream until told to stop and lives in a worker's thread; `*_once` empties the stream and ends,
+for the Celery tasks that stand behind the pumps.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from notifier import telemetry
+from notifier.inbox import RoadUnavailable
+from notifier.intake import take_in
+from notifier.ledger import LedgerUnavailable
+from notifier.receipts import take_receipts
+from notifier.runtime import Runtime
+from notifier.streams import Item, StreamReader
+
+# How long a read blocks: a stop is seen at least this often.
+BLOCK = timedelta(milliseconds=500)
+
+# The pause while the ledger or Redis is away: doubles from the first to the last.
+FIRST_PAUSE, LAST_PAUSE = timedelta(milliseconds=500), timedelta(seconds=15)
+
+# Webhook bodies in one transaction. One may hold 1,000 updates, so a batch is smaller than intake's.
+RECEIPTS_BATCH = 200
+
+Move = Callable[[Runtime, StreamReader, Sequence[Item]], None]
+
+
+def pump_intake(runtime: Runtime, stop: threading.Event) -> None:
+    """Takes events in as they arrive, until stop is set."""
+    _pump(runtime, _inbox_reader(runtime), _intake, runtime.settings.inbox.batch, "intake", stop)
+
+
+def pump_receipts(runtime: Runtime, stop: threading.Event) -> None:
+    """Applies receipts as they arrive, until stop is set."""
+    _pump(runtime, _receipts_reader(runtime), _receipts, RECEIPTS_BATCH, "receipts", stop)
+
+
+def intake_once(runtime: Runtime, stop: threading.Event) -> int:
+    """Takes in what waits now; returns how many events. Raises LedgerUnavailable, RoadUnavailable."""
+    return _once(runtime, _inbox_reader(runtime), _intake, runtime.settings.inbox.batch, stop)
+
+
+def receipts_once(runtime: Runtime, stop: threading.Event) -> int:
+    """Applies what waits now; returns how many webhook bodies. Raises LedgerUnavailable, RoadUnavailable."""
+    return _once(runtime, _receipts_reader(runtime), _receipts, RECEIPTS_BATCH, stop)
+
+
+def _intake(runtime: Runtime, reader: StreamReader, items: Sequence[Item]) -> None:
+    take_in(runtime, reader, items)
+
+
+def _receipts(runtime: Runtime, reader: StreamReader, items: Sequence[Item]) -> None:
+    begun = time.monotonic()
+    report = take_receipts(runtime, items, runtime.clock())
+    reader.done([item.id for item in items])
+    telemetry.note(
+        "receipts.batch",
+        receipts=report.receipts,
+        applied=report.applied,
+        parked=report.parked,
+        ignored=report.ignored,
+        doubles=report.doubles,
+        seconds=time.monotonic() - begun,
+    )
+
+
+def _pump(runtime: Runtime, reader: StreamReader, move: Move, batch: int, where: str, stop: threading.Event) -> None:
+    pause = FIRST_PAUSE
+    while not stop.is_set():
+        try:
+            items = reader.read(batch, BLOCK)
+            if items:
+                move(runtime, reader, items)
+            pause = FIRST_PAUSE
+        except (LedgerUnavailable, RoadUnavailable) as error:
+            signal = "ledger.away" if isinstance(error, LedgerUnavailable) else "road.away"
+            telemetry.note(signal, where=where, wait=pause.total_seconds(), error=error)
+            stop.wait(pause.total_seconds())
+            pause = min(pause * 2, LAST_PAUSE)
+            reader.again()
+
+
+def _once(runtime: Runtime, reader: StreamReader, move: Move, batch: int, stop: threading.Event) -> int:
+    taken = 0
+    while not stop.is_set() and (items := reader.read(batch, None)):
+        move(runtime, reader, items)
+        taken += len(items)
+    return taken
+
+
+def _inbox_reader(runtime: Runtime) -> StreamReader:
+    return _reader(runtime, runtime.inbox.stream, "intake")
+
+
+def _receipts_reader(runtime: Runtime) -> StreamReader:
+    return _reader(runtime, f"{runtime.settings.key_prefix}receipts", "receipts")
+
+
+def _reader(runtime: Runtime, stream: str, group: str) -> StreamReader:
+    """A reader of this thread: the name is nobody else's, and the same for the thread's next reader."""
+    consumer = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
+    return StreamReader(runtime.redis, stream, group, consumer, reclaim_after=runtime.settings.inbox.reclaim_after)

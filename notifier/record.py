@@ -1,0 +1,143 @@
+"""From what came back to what the ledger holds: answers, refusals, lost answers, requests that never left.
+
+One transaction for a batch. What a refusal means for its own row is policy (`policy/retry.py`); what it means for others
+is in `effects.py`; what comes after an ended delivery is in `follow.py`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from notifier import telemetry
+from notifier.carry import Carried
+from notifier.channels.contract import Accepted, Answer, OutcomeClass, Refused
+from notifier.effects import Seen, note_outcomes
+from notifier.follow import carry_on
+from notifier.ledger import Connection, steps
+from notifier.ledger.claims import Claimed
+from notifier.policy.reasons import Reason
+from notifier.policy.retry import FallBack, GiveUp, Hold, Refusal, RetryAt, RetryRules, after_answer
+from notifier.runtime import Runtime
+from notifier.transport import Exchange
+
+# Refusals that cost no attempt and were not even looked at: the request never left this machine.
+NOT_SENT = "not_sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one message. answer None: it was never started, and goes back as it was."""
+
+    carried: Carried
+    answer: Answer | None
+
+    @classmethod
+    def released(cls, carried: Carried) -> Result:
+        return cls(carried, None)
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What was written: counts by outcome, and the lanes that have new work."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    lanes: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The rows of each step."""
+
+    accept: list[steps.Accept] = field(default_factory=list)
+    requeue: list[steps.Requeue] = field(default_factory=list)
+    lose: list[steps.Lose] = field(default_factory=list)
+    fail: list[steps.Fail] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+
+
+def result_of(exchange: Exchange, read_answer: Callable[[int, bytes], Answer]) -> Result:
+    """What an exchange says. Never connected is safe to retry; sent, then silence, is UNKNOWN and never sent again."""
+    carried = exchange.token
+    if not isinstance(carried, Carried):
+        raise TypeError("the transport gave back a token that is not ours")
+    if exchange.status is not None:
+        return Result(carried, read_answer(exchange.status, exchange.body))
+    if exchange.failure == NOT_SENT:
+        return Result(carried, Refused(OutcomeClass.RETRY, NOT_SENT, exchange.detail))
+    return Result(carried, Refused(OutcomeClass.UNKNOWN, "no_answer", exchange.detail))
+
+
+def record(
+    conn: Connection, runtime: Runtime, lane: str, results: Sequence[Result], now: datetime, *, probing: bool = False
+) -> Recorded:
+    """Writes a batch of results. probing: the lane's breaker is half open, so that good news matters to it as well."""
+    batch = _Batch()
+    for result in results:
+        _sort(runtime, lane, result, now, batch)
+    after = Recorded()
+    _count(after, "accepted", steps.accept(conn, batch.accept, now, "drain") if batch.accept else None)
+    _count(after, "requeued", steps.requeue(conn, batch.requeue, now, "drain") if batch.requeue else None)
+    _count(after, "unknown", steps.lose_track(conn, batch.lose, now, "drain") if batch.lose else None)
+    if batch.fail:
+        failed = steps.fail(conn, batch.fail, now, "drain")
+        _count(after, "failed", failed)
+        after.lanes |= carry_on(conn, runtime, sorted(failed.moved), now, "drain")
+    if probing or any(one.outcome for one in batch.seen):
+        note_outcomes(conn, runtime, batch.seen, now, "drain")
+    return after
+
+
+def _count(after: Recorded, name: str, moved: steps.Moved | None) -> None:
+    if moved is not None:
+        after.counts[name] += len(moved.moved)
+        after.counts["lost"] += len(moved.lost)
+
+
+def _sort(runtime: Runtime, lane: str, result: Result, now: datetime, batch: _Batch) -> None:
+    one, answer = result.carried.claimed, result.answer
+    if answer is None:
+        batch.requeue.append(steps.Requeue(one.delivery_id, one.due_at, "released", "", "", attempt=False))
+        return
+    silence = runtime.silence_at(lane, one.template, now)
+    if isinstance(answer, Accepted):
+        batch.accept.append(steps.Accept(one.delivery_id, answer.provider_id, now, silence, answer.held))
+        batch.seen.append(_seen(one, lane, None, ""))
+        telemetry.note("delivery.latency", channel=one.channel, seconds=(now - one.due_at).total_seconds())
+        return
+    batch.seen.append(_seen(one, lane, answer.outcome, answer.code))
+    decision = after_answer(_refusal(runtime, lane, one, answer, now), _rules(runtime))
+    match decision:
+        case RetryAt(due_at, reason, attempt):
+            row = steps.Requeue(one.delivery_id, due_at, reason, answer.code, answer.detail, attempt=attempt)
+            batch.requeue.append(row)
+        case Hold(until):
+            batch.lose.append(steps.Lose(one.delivery_id, Reason.UNKNOWN_OUTCOME, answer.detail, until))
+        case FallBack(reason) | GiveUp(reason):
+            batch.fail.append(steps.Fail(one.delivery_id, answer.outcome, answer.code, answer.detail, reason, now))
+
+
+def _refusal(runtime: Runtime, lane: str, one: Claimed, answer: Refused, now: datetime) -> Refusal:
+    return Refusal(
+        outcome=answer.outcome,
+        now=now,
+        expires_at=one.expires_at,
+        silence_at=runtime.unknown_until(lane, one.template, now),
+        attempts=one.attempts + 1,
+        throttles=one.throttles,
+        more_channels=one.channel != one.channels[-1],
+        random_fraction=random.random(),  # noqa: S311 - spreads retries, guards nothing
+        retry_after=answer.retry_after,
+    )
+
+
+def _rules(runtime: Runtime) -> RetryRules:
+    settings = runtime.settings
+    return RetryRules(settings.retry.base, settings.retry.cap, settings.fallback.margin)
+
+
+def _seen(one: Claimed, lane: str, outcome: OutcomeClass | None, code: str) -> Seen:
+    return Seen(lane, one.channel, one.shop, one.event, one.phone, one.template, one.locale, outcome, code)

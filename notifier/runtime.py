@@ -1,0 +1,143 @@
+"""What the movements run on, put together once a process: ledger, road, catalog, senders and the rules of the shops.
+
+A plain value. The movements take it as an argument; nothing is global, and tests build their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from redis import Redis
+
+from notifier import telemetry, wake
+from notifier.catalog import Catalog, load_catalog
+from notifier.channels.contract import Sender
+from notifier.door import open_road
+from notifier.inbox import Inbox, RoadUnavailable
+from notifier.ledger import Ledger, open_ledger
+from notifier.limits import Limiter
+from notifier.policy.fallback import silence_deadline
+from notifier.policy.shop import ShopRules
+from notifier.settings import Settings, secrets_of
+from notifier.shops import shop_rules
+from notifier.streams import Quarantine
+from notifier.transport import Transport
+
+# How long a provider keeps trying: Twilio's longest ValidityPeriod (platforms-and-sms B1.1), and what Meta does with a
+# template that declares no time-to-live (whatsapp-cloud-api §1.5).
+SMS_LIFE = timedelta(seconds=36_000)
+NO_TTL = timedelta(days=30)
+
+# Publishes one wake-up: (lane, channel) -> whether it could. Celery does it in workers; tests collect them.
+Publish = Callable[[str, str], bool]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The parts that a movement needs. `clock` gives aware UTC; `publish` wakes a drain somewhere."""
+
+    settings: Settings
+    ledger: Ledger
+    redis: Redis
+    inbox: Inbox
+    quarantine: Quarantine
+    limiter: Limiter
+    catalog: Catalog
+    senders: Mapping[str, Sender]
+    rules: Mapping[str, ShopRules]
+    publish: Publish
+    clock: Callable[[], datetime] = utc_now
+
+    def wake(self, lanes: Iterable[str]) -> int:
+        """Asks for a drain of each lane, once while an earlier asking is unanswered; returns how many it published.
+
+        Call it after the commit that made the work visible. A wake-up that cannot be published is left to the tick:
+        what the ledger holds does not depend on it.
+        """
+        wanted = [lane for lane in lanes if lane in self.senders]
+        if not wanted:
+            return 0
+        prefix = self.settings.key_prefix
+        published = 0
+        try:
+            for lane in wake.ask_many(self.redis, prefix, wanted):
+                if self.publish(lane, self.senders[lane].channel):
+                    published += 1
+                else:
+                    wake.answered(self.redis, prefix, lane)
+        except RoadUnavailable as error:
+            telemetry.note("road.away", where="wake", wait=0.0, error=error)
+        return published
+
+    def transport(self, lane: str) -> Transport:
+        """A new engine for the requests of one drain of this lane."""
+        drain = self.settings.drain
+        return Transport(
+            self.settings.allowed_hosts,
+            connect_timeout=drain.connect_timeout,
+            timeout=drain.request_timeout,
+            max_connections=self.in_flight(lane),
+        )
+
+    def in_flight(self, lane: str) -> int:
+        return self.settings.senders[lane].in_flight or self.settings.drain.in_flight
+
+    def silence_at(self, lane: str, template: str, accepted_at: datetime) -> datetime:
+        """When an accepted message without a word of arrival counts as silent, on this lane."""
+        settings = self.settings
+        own = settings.senders[lane].silence_after or settings.fallback.silence_after
+        lives = self.catalog.get(template).ttl if self.senders[lane].channel == "whatsapp" else SMS_LIFE
+        return silence_deadline(accepted_at, lives or NO_TTL, settings.fallback.buffer, own)
+
+    def unknown_until(self, lane: str, template: str, now: datetime) -> datetime:
+        """How long a lost answer waits for its receipt: never less than the message may still be under way."""
+        return max(self.silence_at(lane, template, now), now + self.settings.fallback.unknown_wait)
+
+
+def open_runtime(settings: Settings, publish: Publish) -> Runtime:
+    """The parts of this process, as configured. Connections open when first used.
+
+    Raises CatalogError, SettingsError: a process with a faulty catalog or configuration does not start.
+    """
+    redis = open_road(settings.road_url)
+    catalog = load_catalog(settings.config_dir / "templates")
+    return Runtime(
+        settings=settings,
+        ledger=open_ledger(settings.ledger_url),
+        redis=redis,
+        inbox=Inbox(
+            redis,
+            prefix=settings.key_prefix,
+            max_length=settings.inbox.max_length,
+            remember=settings.inbox.remember,
+            durable=settings.inbox.durable,
+        ),
+        quarantine=Quarantine(redis, settings.key_prefix),
+        limiter=Limiter(redis, settings.key_prefix),
+        catalog=catalog,
+        senders=open_senders(settings),
+        rules=shop_rules(settings, catalog),
+        publish=publish,
+    )
+
+
+def open_senders(settings: Settings) -> dict[str, Sender]:
+    """The configured senders with their secrets from the environment."""
+    return {
+        name: Sender(
+            name=name,
+            channel=sender.channel,
+            provider=sender.provider,
+            base_url=sender.base_url.rstrip("/"),
+            account=sender.account,
+            secrets=secrets_of(name),
+            callback_url=f"{settings.public_url.rstrip('/')}/receipts/{sender.provider}",
+        )
+        for name, sender in settings.senders.items()
+    }

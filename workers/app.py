@@ -1,0 +1,50 @@
+"""The Celery app. `celery -A workers.app worker` works, `notifier worker` is the same with our defaults."""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from notifier import telemetry
+from notifier.runtime import Runtime, open_runtime
+from notifier.settings import load_settings
+from workers.configuration import celery_configuration
+from workers.pumps import Pumps
+from workers.schedule import beat_schedule
+
+# Set when this process is asked to stop: drains then claim nothing more, and the pumps end.
+STOP = threading.Event()
+
+
+def make_app() -> Celery:
+    """The app of this process, configured from our settings. Raises SettingsError."""
+    settings = load_settings()
+    app = Celery("notifier", include=["workers.tasks"])
+    app.conf.update(celery_configuration(settings))
+    app.conf.beat_schedule = beat_schedule(settings)
+    app.conf.beat_schedule_filename = str(settings.data_dir / "beat-schedule")
+    app.steps["worker"].add(Pumps)
+    telemetry.configure(settings.log_level)
+    return app
+
+
+app = make_app()
+
+
+@lru_cache(maxsize=1)
+def runtime() -> Runtime:
+    """The parts that this process works with, opened at the first use. Raises CatalogError, SettingsError."""
+    return open_runtime(load_settings(), publish_drain)
+
+
+def publish_drain(lane: str, channel: str) -> bool:
+    """Publishes one wake-up: the name of a lane, on the queue of its channel. Never a payload. False: broker away."""
+    try:
+        app.send_task("notifier.deliver", args=[lane], queue=channel, retry=False)
+    except OperationalError as error:
+        telemetry.note("road.away", where="broker", wait=0.0, error=error)
+        return False
+    return True

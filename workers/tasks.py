@@ -1,0 +1,84 @@
+"""One thin task per movement. Each may be lost or run twice: the tables and the streams decide, not the message.
+
+`notifier.ingest` is the exception: here the message is the event, for backends that only know Celery.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from celery import shared_task
+from celery.exceptions import Reject
+
+from notifier import telemetry
+from notifier.door import offer
+from notifier.drain import drain
+from notifier.events import InvalidEvent
+from notifier.ids import new_id
+from notifier.inbox import InboxFull, RoadUnavailable
+from notifier.loops import intake_once, receipts_once
+from notifier.runtime import Runtime
+from notifier.sweeps import sweep
+from workers import app as workers_app
+from workers.engines import engine_for
+
+PAUSE = 2.0  # seconds between two tries to hand in, while Redis is away or the inbox is full
+
+
+@shared_task(name="notifier.ingest")
+def ingest(events: dict[str, Any] | list[dict[str, Any]]) -> None:
+    """Hands one order event, or a list of them, to the inbox. A faulty one is kept in quarantine with its reason.
+
+    While Redis is away or the inbox is full the message is held, and given back to the broker when the worker stops.
+    """
+    given = events if isinstance(events, list) else [events]
+    while not workers_app.STOP.is_set():
+        try:
+            hand_in(workers_app.runtime(), given)
+            return
+        except (InboxFull, RoadUnavailable) as error:
+            telemetry.note("road.away", where="ingest", wait=PAUSE, error=error)
+            workers_app.STOP.wait(PAUSE)
+    raise Reject("the worker stops before the inbox could take it", requeue=True)
+
+
+def hand_in(runtime: Runtime, events: Sequence[Any]) -> None:
+    """Offers events to the inbox and sets the faulty ones aside. Safe to repeat: copies are recognised."""
+    readable = [one if isinstance(one, dict) else json.dumps(one) for one in events]
+    for event, result in zip(events, offer(readable, runtime.inbox, "celery"), strict=True):
+        if isinstance(result, InvalidEvent):
+            body = json.dumps(event).encode()
+            event_id = new_id()
+            fields = {b"id": event_id.encode(), b"key": b"", b"door": b"celery", b"body": body}
+            runtime.quarantine.put(fields, "invalid", str(result))
+            telemetry.note("intake.quarantined", event_id=event_id, reason="invalid")
+
+
+@shared_task(name="notifier.intake")
+def intake() -> None:
+    """The backstop of the intake pump: takes in what waits, then ends."""
+    intake_once(workers_app.runtime(), workers_app.STOP)
+
+
+@shared_task(name="notifier.receipts")
+def receipts() -> None:
+    """The backstop of the receipts pump: applies what waits, then ends."""
+    receipts_once(workers_app.runtime(), workers_app.STOP)
+
+
+@shared_task(name="notifier.deliver")
+def deliver(lane: str) -> None:
+    """Drains one lane."""
+    runtime = workers_app.runtime()
+    if lane not in runtime.senders:  # the configuration changed since it was published
+        return
+    with engine_for(runtime, lane) as transport:
+        drain(runtime, lane, transport, workers_app.STOP)
+
+
+@shared_task(name="notifier.sweep")
+def run_sweep(name: str) -> None:
+    """Runs one sweep."""
+    sweep(workers_app.runtime(), name)
