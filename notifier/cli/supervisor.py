@@ -86,7 +86,7 @@ class Supervisor:
         for spec in specs:
             log = self._logs / f"{spec.name}.log"
             log_start = log.stat().st_size if log.exists() else 0
-            self._children[spec.name] = _Child(spec, log, _spawn(spec, log), time.monotonic(), log_start)
+            self._children[spec.name] = _Child(spec, log, spawn(spec, log), time.monotonic(), log_start)
 
     def wait_ready(self, within: timedelta, stopping: Callable[[], bool]) -> None:
         """Returns when every child works, or when we are to stop. Raises ChildFailed for one that ended or is late."""
@@ -137,7 +137,7 @@ class Supervisor:
             self._say(f"{child.spec.name} ended with {child.process.returncode}; again in {pause:g} s ({child.log})")
         elif now >= child.restart_at:
             child.log_start = child.log.stat().st_size
-            child.process = _spawn(child.spec, child.log)
+            child.process = spawn(child.spec, child.log)
             child.started, child.restart_at = now, None
 
     def _await(self, child: _Child) -> None:
@@ -149,7 +149,8 @@ class Supervisor:
         child.process.wait()
 
 
-def _spawn(spec: Spec, log: Path) -> subprocess.Popen[bytes]:
+def spawn(spec: Spec, log: Path) -> subprocess.Popen[bytes]:
+    """Starts a child that dies with this thread; all it says goes to the end of `log`."""
     with log.open("ab") as out:
         return subprocess.Popen(  # noqa: S603  our own commands
             spec.command,

@@ -43,9 +43,9 @@ class Feed:
         return not self._chains
 
     @property
-    def watched(self) -> frozenset[Order]:
-        """The orders whose end is worth looking up: something of theirs was handed in and has not ended."""
-        return frozenset(self._awaited)
+    def awaited(self) -> frozenset[str]:
+        """The business keys that were handed in and have not ended."""
+        return frozenset().union(*self._awaited.values())
 
     def settle(self, ended: Set[str]) -> None:
         """These business keys have come to their end."""

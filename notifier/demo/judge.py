@@ -45,6 +45,8 @@ class Seen:
 
     channel: str
     read: bool
+    to: str = field(repr=False)
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def shown_by_key(found: Mapping[str, Found], arrivals: Iterable[Mapping[str, Any
             continue
         key = keys.get(arrival["ref"] or "") or keys.get(arrival["provider_id"] or "", "")
         read = any(receipt["status"] == "read" for receipt in arrival["receipts"])
-        shown.setdefault(key, []).append(Seen(arrival["channel"], read))
+        shown.setdefault(key, []).append(Seen(arrival["channel"], read, arrival["recipient"], arrival["language"]))
     return shown
 
 
@@ -137,10 +139,18 @@ def _fault(sample: Sample, one: Found | None, seen: Sequence[Seen]) -> str:
         return f"{where}: never reached the ledger"
     if one.ending != sample.ending:
         return f"{where}: must end {sample.ending}, the ledger says {one.ending}"
-    channels = [message.channel for message in seen]
-    wanted = [sample.ending.removeprefix("told:")] if sample.ending.startswith("told:") else []
-    if channels != wanted:
-        return f"{where}: must show on {wanted or 'no phone'}, the sandbox showed it on {channels or 'none'}"
-    if wanted and seen[0].read != sample.read:
+    wanted = sample.ending.removeprefix("told:") if sample.ending.startswith("told:") else None
+    if [message.channel for message in seen] != ([wanted] if wanted else []):
+        shown = ", ".join(message.channel for message in seen) or "nowhere"
+        return f"{where}: must show on {wanted or 'no phone'}, the sandbox showed it {shown}"
+    return _message_fault(where, sample, seen[0]) if wanted else ""
+
+
+def _message_fault(where: str, sample: Sample, message: Seen) -> str:
+    if message.to != sample.to:
+        return f"{where}: went to a wrong phone"
+    if message.channel == "whatsapp" and message.language != sample.language:
+        return f"{where}: must be worded in {sample.language}, was in {message.language}"
+    if message.read != sample.read:
         return f"{where}: must {'' if sample.read else 'not '}be read"
     return ""

@@ -22,14 +22,17 @@ class SamplesFaulty(NotifierError):
 class Sample:
     """One line. ending: `told:CHANNEL`, `suppressed:REASON`, `unreached:REASON`, `stored` or `duplicate`.
 
-    read: whether the message must be reported as read; None where nothing is shown.
+    Where something must be shown, also: read, whether it must be reported as read; to, the phone (E.164); language,
+    that of the WhatsApp wording.
     """
 
     line: int
     body: dict[str, Any] = field(repr=False)
     key: str
     ending: str
-    read: bool | None
+    read: bool | None = None
+    to: str | None = field(default=None, repr=False)
+    language: str | None = None
 
     @property
     def order(self) -> tuple[str, str]:
@@ -55,7 +58,7 @@ def _sample(number: int, body: dict[str, Any], expected: dict[str, Any]) -> Samp
     key = business_key(body["shop"], str(body["order_id"]), body["event"], shipment, body.get("revision"))
     if expected["line"] != number or expected["key"] != key:
         raise SamplesFaulty(f"expected.jsonl, line {number}: is about another event than line {number} of orders.jsonl")
-    return Sample(number, body, key, expected["ending"], expected.get("read"))
+    return Sample(number, body, key, **{name: value for name, value in expected.items() if name not in ("line", "key")})
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def write_toml(table: Mapping[str, Any]) -> str:
-    """A TOML document: a heading for each table, an inline table inside lists. Values: text, numbers, booleans, lists."""
+    """A TOML document: a heading for each table, inline tables inside lists."""
     return "\n".join(_table((), table)) + "\n"
 
 
