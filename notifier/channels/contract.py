@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Literal, Protocol
 
 Status = Literal["sent", "delivered", "read", "failed"]
+
+# The `at` of an update whose provider tells no time (Twilio tells none). Adapters have no clock: whoever applies the
+# update puts the time of its arrival here.
+NOT_TOLD = datetime.fromtimestamp(0, UTC)
 
 
 class OutcomeClass(StrEnum):

@@ -6,7 +6,7 @@ import hmac
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
@@ -108,8 +108,3 @@ def any_of(expected: Sequence[str], given: str) -> bool:
     """Whether `given` is one of `expected`, all of them compared in constant time."""
     verdicts = [same_secret(one, given) for one in expected]
     return any(verdicts)
-
-
-def seconds_within(duration: timedelta, least: int, most: int) -> int:
-    """Whole seconds of `duration`, rounded down and brought into a provider's range."""
-    return max(least, min(most, int(duration.total_seconds())))

@@ -178,9 +178,11 @@ def test_a_connection_that_cannot_be_made_in_time_is_not_sent() -> None:
 
 
 def test_a_certificate_that_nobody_trusts_is_not_sent() -> None:
-    with Server(polite, tls=True) as server:
-        with Transport(frozenset({server.host}), connect_timeout=LONG, timeout=LONG) as transport:
-            exchange = send(transport, post(server.url))
+    with (
+        Server(polite, tls=True) as server,
+        Transport(frozenset({server.host}), connect_timeout=LONG, timeout=LONG) as transport,
+    ):
+        exchange = send(transport, post(server.url))
     assert outcome(exchange) == (None, "not_sent")
     assert server.arrivals == []
 
