@@ -6,8 +6,8 @@ callback that cannot be rewound: once libcurl has taken a byte of the body its r
 exchange is `unknown`. Before the first byte a retry is harmless and stays allowed. The price: an HTTP/2 stream that the
 server refused unprocessed (REFUSED_STREAM, GOAWAY) is `unknown` too, since libcurl does not tell the two apart.
 
-Waiting is `poll(2)` and `curl_multi_socket_action`: pycurl's own `select` is blind to descriptors above 1023. Measured on
-a 2-core machine, 64 in flight, keep-alive, a trivial loopback server: 43 to 53 µs of CPU a request.
+Waiting is `poll(2)` and `curl_multi_socket_action`: pycurl's own `select` is blind to descriptors above 1023. Measured
+on a 2-core machine, 64 in flight, keep-alive, a trivial loopback server: 43 to 53 µs of CPU a request.
 """
 
 from __future__ import annotations

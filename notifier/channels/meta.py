@@ -113,7 +113,14 @@ def _suffix(value: str) -> str:
 
 
 def _named(parameters: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
-    return [{"type": "text", "parameter_name": name, "text": _FORBIDDEN.sub(" ", text)} for name, text in parameters]
+    return [{"type": "text", "parameter_name": name, "text": _plain(text)} for name, text in parameters]
+
+
+def _plain(text: str) -> str:
+    """Most texts are fine already, and seeing that is ten times cheaper than the pattern."""
+    if text.isprintable() and "     " not in text:
+        return text
+    return _FORBIDDEN.sub(" ", text)
 
 
 def _dump(value: object) -> bytes:

@@ -181,7 +181,7 @@ def _sign(secret: str, text: str) -> str:
 
 
 def _splits(url: str) -> bool:
-    """Whether the URL has the parts of a URL; a port that is no number, or a lone bracket, raises only when asked for."""
+    """Whether urllib reads the URL; it raises for a port that is no number and for a lone bracket."""
     try:
         urlsplit(url).port  # noqa: B018
     except ValueError:
