@@ -1,0 +1,164 @@
+"""The permits of a sender: never more than its rate in any second, for all workers together.
+
+The script deals out permits with a time each, T apart, T = (1 s + J) / rate. J is what permit and arrival may drift
+apart: a request leaves up to LATE after its permit's time, the clocks are tied together to within half a round trip,
+and the network adds its own variation. Uses in one second then had their permits within 1 s + J' for some J' < J, and
+a stretch of that length holds at most floor((1 + J') / T) + 1 <= rate permits. There is no burst on top.
+
+With J = 20 ms the sender is used to 1 / 1.02 = 98.0 %: 78.4 a second of 80, 980 of 1,000. (A GCRA with a burst of b
+admits rate * 1 s + b - 1 in the worst second, so every permit of burst would cost one permit a second of rate.)
+
+A permit is leased at most AHEAD into the future: what a worker takes with it when it dies is gone by then. Two things
+can cost up to AHEAD of permits too many, once: the key being lost (an emptied server) and a clock that jumps forward.
+A clock set back shifts every stored time with it, so nobody waits longer than before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from redis import Redis
+
+from notifier.events import NotifierError
+from notifier.limits.clock import ServerClock
+from notifier.road import load_script, road
+
+# J above. Smaller uses the sender better and forgives less; reference whatsapp-cloud-api §3: 80 in a sliding second.
+JITTER = timedelta(milliseconds=20)
+
+# How late after its time a permit may still be used; half of J, the other half is the network's.
+LATE = timedelta(milliseconds=10)
+
+# How far into the future permits are leased: covers the claim's transaction, and is what a dead worker takes along.
+AHEAD = timedelta(milliseconds=150)
+
+# After "too fast" nothing leaves for that long: a sliding second of the provider's has then gone by.
+PAUSE = timedelta(seconds=1)
+
+# Share of the configured rate that comes back in a second without a throttle: 5 % in 5 s, from a half in 50 s.
+RECOVERY = 0.01
+
+# The rate is never halved below these, or a row of bad minutes would close the sender.
+FLOOR_RATE = 1.0
+FLOOR_SHARE = 0.05
+
+# An unused sender's counters are kept for that long.
+REMEMBERED = timedelta(days=7)
+
+
+class UnknownSender(NotifierError):
+    """There is no rate for this sender, so there are no permits: it is not configured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Permits for one sender.
+
+    starts: when each permit may be used, ascending, in seconds from `taken_at`; slightly below zero means at once. Use
+        it then, or up to `late` after; a permit that is older is void: lease another one.
+    wait: how long until the next lease may hold a permit; zero when it may at once.
+    taken_at: `time.monotonic()` of this process at which the lease was taken.
+    token, spacing_us: what `give_back` needs.
+    """
+
+    starts: tuple[float, ...]
+    wait: timedelta
+    taken_at: float
+    token: str
+    spacing_us: int
+    late: timedelta = LATE
+
+
+@dataclass(frozen=True, slots=True)
+class SenderState:
+    """A sender as the limiter sees it. Rates in permits a second.
+
+    waiting: for how long, in all, somebody wanted a permit and there was none. throttles: how often the provider said
+    "too fast"; last_throttle: when it last slowed us down, aware UTC.
+    """
+
+    configured_rate: float
+    current_rate: float
+    waiting: timedelta
+    throttles: int
+    last_throttle: datetime | None
+
+
+class SenderLimit:
+    """Deals out permits. rates: permits a second of each sender, as its provider allows them."""
+
+    def __init__(self, redis: Redis, prefix: str, rates: Mapping[str, float], clock: ServerClock) -> None:
+        self._script = load_script(redis, "notifier.limits", "sender.lua")
+        self._prefix = prefix
+        self._rates = rates
+        self._clock = clock
+
+    def lease(self, sender: str, n: int) -> Lease:
+        """Up to `n` permits, as many as there are within AHEAD.
+
+        Raises RoadUnavailable (nothing is granted), UnknownSender.
+        """
+        sent = self._clock.monotonic()
+        now, spacing, granted, first, token, wait = self._call("lease", sender, n)
+        received = self._clock.monotonic()
+        offset = self._clock.offset(sent, received, int(now) / 1e6)
+        begin = int(first) / 1e6 + offset - received
+        starts = (begin + i * int(spacing) / 1e6 for i in range(granted))
+        late = LATE.total_seconds()
+        return Lease(
+            starts=tuple(start for start in starts if start >= -late),  # the others grew old on the way here
+            wait=timedelta(microseconds=int(wait)),
+            taken_at=received,
+            token=token.decode(),
+            spacing_us=int(spacing),
+        )
+
+    def give_back(self, sender: str, lease: Lease, k: int) -> bool:
+        """Returns the last `k` permits of a lease, which nobody used; once a lease.
+
+        False: somebody leased after it, so they are void. Raises RoadUnavailable: they are void then, too.
+        """
+        if not 0 < k <= len(lease.starts):
+            return False
+        return bool(self._call("give_back", sender, lease.token, k * lease.spacing_us))
+
+    def throttled(self, sender: str) -> SenderState:
+        """The provider said "too fast": halves the rate and stops for PAUSE; more answers within it are only counted.
+
+        The rate comes back by RECOVERY. Raises RoadUnavailable, UnknownSender.
+        """
+        floor = max(FLOOR_RATE, FLOOR_SHARE * self._rate(sender))
+        return self._state(sender, self._call("throttled", sender, _us(PAUSE), floor))
+
+    def state(self, sender: str) -> SenderState:
+        """The sender as it is now; changes nothing. Raises RoadUnavailable, UnknownSender."""
+        return self._state(sender, self._call("state", sender))
+
+    def _call(self, op: str, sender: str, *more: int | float | str) -> Any:
+        now, rate = self._clock.server_us(), self._rate(sender)
+        common = (now, rate, _us(JITTER), _us(AHEAD), RECOVERY, _us(REMEMBERED) // 1000)
+        with road(f"permits of {sender}"):
+            return self._script(keys=[f"{self._prefix}limit:sender:{sender}"], args=[op, *common, *more])
+
+    def _rate(self, sender: str) -> float:
+        try:
+            return self._rates[sender]
+        except KeyError:
+            raise UnknownSender(f"sender {sender!r} has no rate: it is not among the configured senders") from None
+
+    def _state(self, sender: str, answer: Any) -> SenderState:
+        current, waited, throttles, throttled_at = answer
+        return SenderState(
+            configured_rate=self._rate(sender),
+            current_rate=float(current),
+            waiting=timedelta(microseconds=int(waited)),
+            throttles=int(throttles),
+            last_throttle=datetime.fromtimestamp(int(throttled_at) / 1e6, UTC) if int(throttled_at) else None,
+        )
+
+
+def _us(span: timedelta) -> int:
+    return span // timedelta(microseconds=1)
