@@ -108,7 +108,7 @@ def _order_event() -> None:
     )
     op.create_index("ix_order_event_number", "order_event", ["shop", "order_number"])
     op.create_index("ix_order_event_order", "order_event", ["shop", "order_id"])
-    op.create_index("ix_order_event_received", "order_event", ["received_at"])
+    _partial("ix_order_event_kept", "order_event", ["received_at"], "body <> '{}'")
 
 
 def _parked_receipt() -> None:
@@ -171,7 +171,6 @@ def _notification() -> None:
         sa.UniqueConstraint("event_id", name=op.f("uq_notification_event_id")),
         postgresql_with={"autovacuum_vacuum_scale_factor": "0.01", "autovacuum_analyze_scale_factor": "0.02"},
     )
-    op.create_index("ix_notification_created", "notification", ["created_at"])
     op.create_index("ix_notification_order", "notification", ["shop", "order_id"])
 
 

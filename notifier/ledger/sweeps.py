@@ -1,0 +1,80 @@
+"""Which deliveries a sweep has to look at: the selection side. What to do with them is decided in notifier/sweeps.py.
+
+Each takes the first `limit` of a partial index, and on PostgreSQL locks them as claims do, so that two sweeps at once
+share the work. The guard is in the step that follows as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy.engine import Connection
+
+from notifier.ledger.instants import to_us
+from notifier.ledger.statements import Statement, to_json
+
+
+def _first(condition: str, order: str) -> Statement:
+    return Statement(f"SELECT d.id FROM delivery d WHERE {condition} ORDER BY d.{order} LIMIT :limit {{skip_locked}}")
+
+
+_OVERDUE = _first("d.state = 'queued' AND d.expires_at <= :now", "expires_at")
+_LAPSED = _first("d.state = 'claimed' AND d.lease_until <= :now", "lease_until")
+# The condition of the index once more in full: PostgreSQL proves that a narrower list implies it, SQLite does not.
+_WAITING = "d.state IN ('accepted', 'sent', 'unknown') AND d.fallback_at <= :now"
+_SILENT = _first(f"{_WAITING} AND d.state <> 'unknown'", "fallback_at")
+_UNDECIDED = _first(f"{_WAITING} AND d.state = 'unknown'", "fallback_at")
+_NEARING = _first(
+    "d.state = 'queued' AND d.expires_at > :now AND d.expires_at <= :before AND d.lane IN ({ids})", "expires_at"
+)
+# An event is the root of its notification: forgetting goes from there. Times, states and reasons stay.
+_FORGET_EVENTS = Statement(
+    """
+    UPDATE order_event SET body = '{{}}' WHERE id IN (
+        SELECT d.id FROM order_event d WHERE d.body <> '{{}}' AND d.received_at < :before AND (
+            SELECT 1 FROM notification n WHERE n.event_id = d.id AND n.state IN ('planned', 'active') LIMIT 1
+        ) IS NULL ORDER BY d.received_at LIMIT :limit {skip_locked}
+    ) RETURNING id"""
+)
+_FORGET_PHONES = Statement("UPDATE notification SET phone = NULL WHERE event_id IN ({ids}) AND phone IS NOT NULL")
+
+
+def _ids(statement: Statement, conn: Connection, now: datetime, limit: int, **params: object) -> list[str]:
+    return [found for (found,) in statement.run(conn, now=to_us(now), limit=limit, **params)]
+
+
+def overdue(conn: Connection, now: datetime, limit: int) -> list[str]:
+    """Queued deliveries past their expiry, the oldest first."""
+    return _ids(_OVERDUE, conn, now, limit)
+
+
+def lapsed_leases(conn: Connection, now: datetime, limit: int) -> list[str]:
+    """Claimed deliveries whose lease has ended: their drain died or hangs."""
+    return _ids(_LAPSED, conn, now, limit)
+
+
+def silent(conn: Connection, now: datetime, limit: int) -> list[str]:
+    """Accepted or sent deliveries whose time for silence is over."""
+    return _ids(_SILENT, conn, now, limit)
+
+
+def undecided(conn: Connection, now: datetime, limit: int) -> list[str]:
+    """Unknown deliveries for which no receipt came in time."""
+    return _ids(_UNDECIDED, conn, now, limit)
+
+
+def nearing_expiry(conn: Connection, lanes: Sequence[str], now: datetime, before: datetime, limit: int) -> list[str]:
+    """Queued deliveries of these (stopped) lanes that expire after `now` and not after `before`."""
+    return _ids(_NEARING, conn, now, limit, before=to_us(before), ids=to_json(lanes))
+
+
+def forget_bodies(conn: Connection, before: datetime, limit: int) -> int:
+    """Empties the bodies of order events received before, and the phones of their notifications, once those ended.
+
+    How many events. Consent records stay: they are the proof of what we were allowed.
+    """
+    events = [found for (found,) in _FORGET_EVENTS.run(conn, before=to_us(before), limit=limit)]
+    if events:
+        _FORGET_PHONES.run(conn, ids=to_json(events))
+    return len(events)
