@@ -49,7 +49,7 @@ class Format:
 
 def text(value: object, reading: Reading) -> str:
     """Any value as one line: Meta refuses newlines, tabs and runs of spaces in parameters (whatsapp-cloud-api §1.2)."""
-    line = _line(value)
+    line = one_line(value)
     return line if len(line) <= LONGEST_VALUE else line[: LONGEST_VALUE - 1].rstrip() + "…"
 
 
@@ -67,7 +67,7 @@ def first_name(value: object, reading: Reading) -> str:
 
     Names come from a form that anybody can fill in: links, numbers and addresses are not repeated to a customer.
     """
-    words = [word.strip(".,،") for word in _line(value).split()]
+    words = [word.strip(".,،") for word in one_line(value).split()]
     while len(words) > 1 and words[0].casefold() in _TITLES:
         words = words[1:]
     if not words or not _is_name(words[0]):
@@ -169,11 +169,12 @@ def _babel(language: str) -> babel.Locale:
     return babel.Locale.parse(language)
 
 
-# Control characters and the overrides that turn the rest of a line around (U+202A-202E, U+2066-2069).
-_UNSEEN = re.compile(r"[\x00-\x08\x0e-\x1b\x7f\u202a-\u202e\u2066-\u2069]")
+# Control characters, halves of pairs that no encoding takes, and the overrides that turn the rest of a line around.
+_UNSEEN = re.compile(r"[\x00-\x08\x0e-\x1b\x7f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def _line(value: object) -> str:
+def one_line(value: object) -> str:
+    """Any single value as one visible line. Raises ValueError for a group of values."""
     if isinstance(value, (Mapping, list, tuple)):
         raise ValueError("is a group of values, not one")
     return " ".join(_UNSEEN.sub("", str(value)).split())

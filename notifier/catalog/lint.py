@@ -89,11 +89,17 @@ def _sources(param: Param, takes: Takes) -> Iterator[Finding]:
             yield Finding(("source", index), problem, f"use {fitting}, or vars.…")
 
 
+def _may_be_empty(param: Param) -> bool:
+    """A misspelled source is a fault of its own, and says nothing about being empty."""
+    known = all(source in SOURCES or is_free(source) for source in param.source)
+    return known and not NEVER_EMPTY.intersection(param.source)
+
+
 def _per_locale(param: Param, template: Template) -> Iterator[Finding]:
     for locale in template.locales:
         if not param.example_in(locale):
             yield Finding(("example",), f"no example for {locale}", "add one: Meta's reviewers want to see it")
-        if not NEVER_EMPTY.intersection(param.source) and not param.default_in(locale):
+        if _may_be_empty(param) and not param.default_in(locale):
             problem = f"may be empty and has no default for {locale}"
             yield Finding(("default",), problem, "add one: Meta refuses empty parameters")
     for key, texts in (("default", param.default), ("example", param.example)):

@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 from babel.numbers import format_currency, get_currency_precision
 
+MOST_DIGITS = 20
+"""Beyond any sum in any currency. 1E+999999 is a number too, and would be written out to its last zero."""
+
 
 class Money(NamedTuple):
     """An amount beside its currency (ISO 4217). Amounts are Decimal, never float."""
@@ -36,23 +39,17 @@ def decimal(value: object) -> Decimal:
         number = Decimal(str(value).strip())
     except InvalidOperation:
         raise ValueError("is no number (write 1234.50, without separators)") from None
-    if not number.is_finite():
-        raise ValueError("is no finite number")
+    if not number.is_finite() or abs(number.adjusted()) > MOST_DIGITS:
+        raise ValueError("is no number that money or goods have")
     return number
 
 
 def write_money(money: Money, language: str) -> str:
-    """The amount with its currency in a language (Babel identifier), rounded to the decimals that the currency has.
-
-    Raises ValueError for more digits than any money has.
-    """
+    """The amount with its currency in a language (Babel identifier), rounded to the decimals that the currency has."""
     shape = _shape(language, money.currency)
-    try:
-        if shape is None or money.amount.is_signed():
-            return by_babel(money, language)
-        digits = f"{money.amount.quantize(shape.quantum):,f}"
-    except InvalidOperation:
-        raise ValueError("has more digits than money has") from None
+    if shape is None or money.amount.is_signed():
+        return by_babel(money, language)
+    digits = f"{money.amount.quantize(shape.quantum):,f}"
     return shape.prefix + digits.translate(shape.separators) + shape.suffix
 
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from notifier.catalog.errors import RenderError
-from notifier.catalog.formats import FORMATS, Reading
+from notifier.catalog.formats import FORMATS, Reading, one_line
 from notifier.catalog.locales import is_rtl, reading_language
 from notifier.catalog.sms import measure, spell
 from notifier.catalog.sources import Facts, Getter, money_reader, reader
@@ -143,9 +143,10 @@ def _raw(slot: _Slot, facts: Facts, plan: _Plan) -> Iterator[str]:
     for source, get in slot.sources:
         try:
             value = get(facts)
+            written = "" if value is None else one_line(value)
         except ValueError as error:
             raise RenderError(*plan.where, slot.name, f"{source} {error}") from None
-        if value is not None and (written := str(value).strip()):
+        if written:
             yield written
 
 

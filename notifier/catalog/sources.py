@@ -71,6 +71,14 @@ NEVER_EMPTY = frozenset(
 """Sources that every event has; a parameter with one of them needs no default."""
 
 
+def sources_table() -> str:
+    """The table of docs/templates.md, in Markdown: every source, what it holds, and whether it may be empty."""
+    rows = [("source", "holds", "may be empty"), ("---", "---", "---")]
+    rows += [(f"`{name}`", holds, "no" if name in NEVER_EMPTY else "yes") for name, holds in SOURCES.items()]
+    rows.append(("`vars.…`", "anything", "yes"))
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
 def is_free(source: str) -> bool:
     """Whether a source is one of the shop's own variables, which may hold anything."""
     return _FREE.fullmatch(source) is not None

@@ -59,7 +59,8 @@ class Tree:
         self.findings.append(Finding((), f"is no YAML: {reason}", "check indentation, colons and quotes around here"))
 
     def _read(self, node: yaml.Node, at: Pointer) -> Any:
-        self.lines.setdefault(at, node.start_mark.line + 1)
+        if not at or at not in self.lines:  # a value stands at its key
+            self.lines[at] = node.start_mark.line + 1
         if id(node) in self._seen:
             self.findings.append(Finding(at, "is an alias (*name)", "write the text out: a template stands alone"))
             return None
