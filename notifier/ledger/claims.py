@@ -16,6 +16,9 @@ from sqlalchemy.exc import DBAPIError
 
 from notifier.ledger.instants import from_us, to_us
 from notifier.ledger.statements import OBSOLETE_BY, Rows, Statement, to_json
+from notifier.policy.fairness import Quota
+
+__all__ = ["MOST_OF_A_FLOW", "Claimed", "Flow", "Quota", "claim", "flows", "lanes_with_due_work"]
 
 MOST_OF_A_FLOW = 1000
 """The most that one claim takes of one flow. A literal in the statement: with a limit that it cannot see, PostgreSQL
@@ -33,15 +36,6 @@ class Flow:
     priority: int
     shop: str
     oldest_due: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Quota:
-    """How many to claim of one flow (at most MOST_OF_A_FLOW)."""
-
-    priority: int
-    shop: str
-    count: int
 
 
 @dataclass(frozen=True, slots=True)

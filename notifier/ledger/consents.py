@@ -13,7 +13,10 @@ from notifier.ledger.statements import Statement
 
 @dataclass(frozen=True, slots=True)
 class ConsentEntry:
-    """One record, whole. at: since when it holds; recorded_at: when we wrote it; event_id: the event that carried it."""
+    """One record, whole.
+
+    at: since when it holds; recorded_at: when we wrote it; event_id: the event that carried it.
+    """
 
     id: str
     shop: str

@@ -73,11 +73,13 @@ class Move:
         )
         self._update = Statement(f"{update} FROM ({{rows}}) AS r WHERE {condition} RETURNING id", rows)
 
-    def run(self, conn: Connection, rows: Sequence[object], now: datetime, by: str, **params: object) -> dict[str, str]:
+    def run(
+        self, conn: Connection, rows: Sequence[object], now: datetime, by: str, **params: str | None
+    ) -> dict[str, str]:
         """Moves what may move: the ids that moved, each with the state it left ('' for a step without history)."""
         if not rows:
             return {}
-        values = {"now": to_us(now), "by": by, **params}
+        values: dict[str, int | str | None] = {"now": to_us(now), "by": by, **params}
         if conn.dialect.name == "postgresql":
             return _pairs(self._postgresql.run(conn, rows, **values))
         left: dict[str, str] = {}

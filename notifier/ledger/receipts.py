@@ -99,9 +99,9 @@ _DROP = Statement("DELETE FROM parked_receipt WHERE received_at < :before")
 
 def find_deliveries(conn: Connection, refs: Sequence[str], provider_ids: Sequence[str]) -> Found:
     """The deliveries with these ids of ours, and with these ids of a provider; unknown ids are left out."""
-    by_ref = [_hit(row) for row in _BY_REF.run(conn, ids=to_json(refs))] if refs else []
-    by_provider_id = _BY_PROVIDER_ID.run(conn, ids=to_json(provider_ids)) if provider_ids else []
-    return Found({hit.delivery_id: hit for hit in by_ref}, {row[0]: _hit(row) for row in by_provider_id})
+    by_ref = _BY_REF.run(conn, ids=to_json(refs)).all() if refs else []
+    by_provider_id = _BY_PROVIDER_ID.run(conn, ids=to_json(provider_ids)).all() if provider_ids else []
+    return Found({row[1]: _hit(row) for row in by_ref}, {row[0]: _hit(row) for row in by_provider_id})
 
 
 def _hit(row: Sequence[Any]) -> Hit:
@@ -109,17 +109,22 @@ def _hit(row: Sequence[Any]) -> Hit:
 
 
 def park(conn: Connection, rows: Sequence[Parked], now: datetime) -> None:
-    """Keeps receipts until their delivery is known, or `drop_parked`. They carry their own received_at, `now` or before."""
+    """Keeps receipts until their delivery is known, or `drop_parked`. Their received_at counts, not `now`."""
     if rows:
         _PARK.run(conn, rows)
 
 
 def parked(conn: Connection, limit: int, now: datetime) -> list[Parked]:
     """Parked receipts whose delivery has turned up, oldest first; each to one of two that ask at once (PostgreSQL)."""
-    return [
-        Parked(*row[:5], from_us(row[5]), row[6], row[7] and OutcomeClass(row[7]), row[8] or "", from_us(row[9]))
-        for row in _PARKED.run(conn, limit=limit, now=to_us(now))
-    ]
+    return [_parked(row) for row in _PARKED.run(conn, limit=limit, now=to_us(now))]
+
+
+def _parked(row: Sequence[Any]) -> Parked:
+    found, provider, provider_id, ref, status, at, code, outcome, detail, received_at = row
+    outcome = OutcomeClass(outcome) if outcome else None
+    return Parked(
+        found, provider, provider_id, ref, status, from_us(at), code, outcome, detail or "", from_us(received_at)
+    )
 
 
 def unpark(conn: Connection, ids: Sequence[str]) -> None:

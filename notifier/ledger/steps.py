@@ -194,7 +194,7 @@ _RESEND = Move(
 )
 
 
-def _step(move: Move, conn: Connection, rows: Sequence[object], now: datetime, by: str, **params: object) -> Moved:
+def _step(move: Move, conn: Connection, rows: Sequence[object], now: datetime, by: str, **params: str | None) -> Moved:
     asked = first_of_each(rows, "delivery_id")
     return moved_of(asked, move.run(conn, list(asked.values()), now, by, **params))
 

@@ -199,8 +199,12 @@ def _of(conn: Connection, statement: Statement, ids: Sequence[str]) -> Sequence[
 
 def _read(value: type[Value], rows: Any) -> list[Value]:
     """The rows as values: instants aware, flags bool, channels apart."""
-    made = [_MADE.get(column.name, _instant if column.name.endswith("_at") else _same) for column in fields(value)]
+    made = [_maker(column.name) for column in fields(value)]
     return [value(*(make(cell) for make, cell in zip(made, row, strict=True))) for row in rows]
+
+
+def _maker(name: str) -> Callable[[Any], object]:
+    return _MADE.get(name) or (_instant if name.endswith("_at") else _same)
 
 
 def _same(cell: object) -> object:

@@ -1,3 +1,4 @@
+# ruff: noqa: S608  statements are put together from constants of this room; values always travel as parameters
 """Which deliveries a sweep has to look at: the selection side. What to do with them is decided in notifier/sweeps.py.
 
 Each takes the first `limit` of a partial index, and on PostgreSQL locks them as claims do, so that two sweeps at once
@@ -40,7 +41,7 @@ _FORGET_EVENTS = Statement(
 _FORGET_PHONES = Statement("UPDATE notification SET phone = NULL WHERE event_id IN ({ids}) AND phone IS NOT NULL")
 
 
-def _ids(statement: Statement, conn: Connection, now: datetime, limit: int, **params: object) -> list[str]:
+def _ids(statement: Statement, conn: Connection, now: datetime, limit: int, **params: int | str) -> list[str]:
     return [found for (found,) in statement.run(conn, now=to_us(now), limit=limit, **params)]
 
 
