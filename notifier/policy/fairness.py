@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 AGEING: Final = timedelta(minutes=10)
@@ -17,6 +17,8 @@ AGEING: Final = timedelta(minutes=10)
 
 _GUARANTEED: Final = 10  # one permit of ten goes to the level below: enough to move, too little to be felt above
 _UNBOUNDED: Final = 1 << 40
+_EPOCH: Final = datetime(2020, 1, 1, tzinfo=UTC)
+_SCRAMBLE: Final = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: neighbours end far apart
 
 Waiting = Mapping[tuple[int, str], int]
 """(priority, shop) -> how many are due. A count capped at the batch will do."""
@@ -61,7 +63,7 @@ def shares(
     """How a batch of `permits` is divided, the most urgent first. The counts sum to permits, or to all that waits.
 
     Between levels it is strict, but for one permit of ten that goes down to the next. Inside a level each priority that
-    has risen to it gets the same, and in that each shop; what does not divide goes to the longest waiting.
+    has risen to it gets the same, and in that each shop; what does not divide goes round.
     waiting: with it no share is larger than its flow and the rest goes to others; without it a small flow takes
     its whole share from the batch, and the others take the rest in the next one.
     """
@@ -69,18 +71,22 @@ def shares(
     sizes = {(flow.priority, flow.shop): _UNBOUNDED for flow in flows} | dict(waiting or {})
     levels = _levels(flows, now, ageing)
     wanted = [sum(_wanted(level, sizes)) for level in levels]
-    granted = _between_levels(wanted, permits, turn)
+    granted = _between_levels(wanted, permits, turn % _GUARANTEED)
     return [
         quota
         for level, budget in zip(levels, granted, strict=True)
-        for quota in _inside_level(level, sizes, budget, turn)
+        for quota in _inside_level(level, sizes, budget, turn // _GUARANTEED)
         if quota.count
     ]
 
 
 def _turn(now: datetime) -> int:
-    """0 to 9 by the clock: what is less than a whole permit takes turns, and the same `now` gives the same shares."""
-    return now.microsecond // 100 % _GUARANTEED
+    """A large number that looks drawn, yet is the same for the same `now`.
+
+    What does not divide goes round by it. Going to the longest waiting instead would hand every single permit of a slow
+    sender to the shop with the largest backlog. Scrambled, so that a drain's own rhythm does not favour a place.
+    """
+    return (now - _EPOCH) // timedelta(microseconds=1) * _SCRAMBLE % (1 << 64) >> 16
 
 
 def _levels(flows: Sequence[FlowLike], now: datetime, ageing: timedelta) -> list[list[FlowLike]]:
@@ -111,17 +117,18 @@ def _inside_level(flows: Sequence[FlowLike], sizes: Waiting, budget: int, turn: 
     for flow in flows:
         by_priority[flow.priority].append(flow)
     groups = [by_priority[priority] for priority in sorted(by_priority)]
-    budgets = _split(budget, [sum(_wanted(group, sizes)) for group in groups], first=turn % len(groups))
+    budgets = _split(budget, [sum(_wanted(group, sizes)) for group in groups], turn)
     return [
         Quota(flow.priority, flow.shop, number)
         for group, part in zip(groups, budgets, strict=True)
-        for flow, number in zip(group, _split(part, _wanted(group, sizes)), strict=True)
+        for flow, number in zip(group, _split(part, _wanted(group, sizes), turn // len(groups)), strict=True)
     ]
 
 
-def _split(budget: int, wanted: Sequence[int], first: int = 0) -> list[int]:
-    """Equal parts, none above what is wanted; single ones that remain go round from `first`."""
+def _split(budget: int, wanted: Sequence[int], turn: int) -> list[int]:
+    """Equal parts, none above what is wanted; the single ones that remain go to those whose turn it is."""
     parts = [0] * len(wanted)
+    first = turn % len(wanted)
     places = [place for place in (*range(first, len(wanted)), *range(first)) if wanted[place]]
     while budget > 0 and places:
         each = max(budget // len(places), 1)
