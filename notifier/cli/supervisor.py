@@ -128,6 +128,10 @@ class Supervisor:
         """Name → process id of every child that runs."""
         return {name: child.process.pid for name, child in self._children.items() if child.process.poll() is None}
 
+    def log_of(self, name: str) -> Path:
+        """Where a child's words are."""
+        return self._children[name].log
+
     def _mend(self, child: _Child, now: float) -> None:
         if child.restart_at is None:
             lived = now - child.started

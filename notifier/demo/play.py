@@ -85,7 +85,7 @@ class Play:
     def _snapshot(self, summary: dict[str, Any]) -> Snapshot:
         seconds = self.elapsed.total_seconds()
         self.accepted.append((seconds, summary["accepted"]))
-        rates = _rates(self.accepted)
+        measured = rates(self.accepted)
         waiting = len(self.feed.awaited)
         return Snapshot(
             seconds=seconds,
@@ -94,19 +94,19 @@ class Play:
             ended=self.handed - waiting,
             states=states(self.found.values()),
             shown=summary["shown"],
-            per_second=rates[-1],
-            busiest=max(rates),
+            per_second=measured[-1],
+            busiest=max(measured),
             lanes=lanes(self.ledger),
             note=f"{waiting} phones are off: SMS after the time-to-live" if self.feed.done and waiting else "",
         )
 
 
-def _rates(accepted: Sequence[tuple[float, int]]) -> list[float]:
-    """Messages a second between looks about a second apart; at least one figure."""
-    rates = [0.0]
+def rates(accepted: Sequence[tuple[float, int]]) -> list[float]:
+    """Messages a second, from (second, messages until then), over spans of a second or more; at least one figure."""
+    measured = [0.0]
     mark = accepted[0]
     for moment in accepted:
         if moment[0] - mark[0] >= 1.0:
-            rates.append((moment[1] - mark[1]) / (moment[0] - mark[0]))
+            measured.append((moment[1] - mark[1]) / (moment[0] - mark[0]))
             mark = moment
-    return rates
+    return measured

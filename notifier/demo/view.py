@@ -65,7 +65,7 @@ class Screen:
             self._live.stop()
 
     def say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False)
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, snapshot: Snapshot) -> None:
         """Draws it; without a terminal only every few seconds."""
