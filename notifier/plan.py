@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final, Literal, NamedTuple
 
@@ -185,7 +185,7 @@ def _spoken(verdict: consent.Allowed | consent.Denied) -> str:
     if verdict.by is None:
         return "nothing recorded"
     word = "allowed" if isinstance(verdict, consent.Allowed) else "stopped"
-    dated = "undated" if verdict.by.at == consent.UNDATED else f"{verdict.by.at:%Y-%m-%dT%H:%M:%SZ}"
+    dated = "undated" if verdict.by.at == consent.UNDATED else _stamp(verdict.by.at)
     return f"{word} by {verdict.by.source}, {dated}"
 
 
@@ -224,7 +224,7 @@ def _staleness(draft: _Draft) -> _Answer:
 
 
 def _shelf_life(draft: _Draft) -> _Answer:
-    until = f"worth telling until {draft.expires_at:%Y-%m-%dT%H:%M:%SZ}"
+    until = f"worth telling until {_stamp(draft.expires_at)}"
     return _go(until) if draft.now < draft.expires_at else _no(Reason.EXPIRED, until)
 
 
@@ -243,7 +243,12 @@ def _quiet_hours(draft: _Draft) -> _Answer:
 
 def _due(draft: _Draft) -> _Answer:
     answer = _go if draft.due_at == draft.now else _later
-    return answer(f"{draft.due_at:%Y-%m-%dT%H:%M:%SZ}")
+    return answer(_stamp(draft.due_at))
+
+
+def _stamp(at: datetime) -> str:
+    """2026-11-20T12:00:00Z. strftime would be a third of the whole plan."""
+    return at.astimezone(UTC).isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
 
 
 _STEPS: Final[tuple[tuple[str, Callable[[_Draft], _Answer]], ...]] = (

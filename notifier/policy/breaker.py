@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 from notifier.channels.contract import OutcomeClass
 from notifier.policy.reasons import Reason
@@ -21,17 +21,6 @@ COOL_DOWN: Final = timedelta(minutes=1)
 
 COOL_DOWN_MAX: Final = timedelta(minutes=30)
 """The longest pause: an account that is mended at the provider is found within it."""
-
-
-class BreakerLike(Protocol):
-    """What decides about a breaker, in the ledger's row as in ours."""
-
-    @property
-    def state(self) -> str: ...
-    @property
-    def opened_at(self) -> datetime | None: ...
-    @property
-    def retry_at(self) -> datetime | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +40,6 @@ class Breaker:
     retry_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """A breaker opens, or stays shut longer. opened_at: since when; retry_at: when the next message may try."""
-
-    opened_at: datetime
-    retry_at: datetime
-
-
 _OPENS: Final[Mapping[Kind, tuple[OutcomeClass, Reason]]] = {
     "lane": (OutcomeClass.SENDER_STOP, Reason.SENDER_STOPPED),
     "template": (OutcomeClass.TEMPLATE_STOP, Reason.TEMPLATE_STOPPED),
@@ -72,26 +53,6 @@ _PROVES_WELL: Final[Mapping[Kind, frozenset[OutcomeClass | None]]] = {
 }
 
 
-def tripped(
-    breaker: BreakerLike | None,
-    now: datetime,
-    cool_down: timedelta = COOL_DOWN,
-    cool_down_max: timedelta = COOL_DOWN_MAX,
-) -> Opening | None:
-    """How it opens after an answer that opens it, or None when it is open already. breaker None: never opened yet.
-
-    While it is open, answers to requests that left before change nothing: a batch of refusals opens it once, and
-    one opened by hand stays as it is. After a failed probe it stays shut as long again as it has been: the time
-    doubles, and nothing needs to be counted.
-    """
-    if breaker is None or breaker.state == "closed" or breaker.opened_at is None:
-        return Opening(now, now + cool_down)
-    if breaker.state == "open":
-        return None
-    shut = min(max(now - breaker.opened_at, cool_down), cool_down_max)
-    return Opening(breaker.opened_at, now + shut)
-
-
 def on_outcome(
     breaker: Breaker,
     outcome: OutcomeClass | None,
@@ -102,18 +63,23 @@ def on_outcome(
 ) -> Breaker:
     """The breaker after an answer. outcome None: accepted; code: the provider's own.
 
-    The same object comes back when nothing changes, so callers write only what differs.
+    The same object comes back when nothing changes, so callers write only what differs. While it is open, answers
+    to requests that left before change nothing: a batch of refusals opens it once, and one opened by hand stays as it
+    is. After a failed probe it stays shut as long again as it has been: the time doubles, and nothing is counted.
     """
     opens_on, reason = _OPENS[breaker.kind]
-    if outcome is opens_on and (opening := tripped(breaker, now, cool_down, cool_down_max)):
-        since, until = opening.opened_at, opening.retry_at
-        return replace(breaker, state="open", reason=reason, code=code, opened_at=since, retry_at=until)
+    if breaker.state == "open":
+        return breaker
+    if outcome is opens_on:
+        opened_at = breaker.opened_at or now
+        retry_at = now + min(max(now - opened_at, cool_down), cool_down_max)
+        return replace(breaker, state="open", reason=reason, code=code, opened_at=opened_at, retry_at=retry_at)
     if breaker.state == "half_open" and outcome in _PROVES_WELL[breaker.kind]:
         return closed(breaker)
     return breaker
 
 
-def admits(breaker: BreakerLike, now: datetime) -> Literal["all", "probe", "none"]:
+def admits(breaker: Breaker, now: datetime) -> Literal["all", "probe", "none"]:
     """Who may pass now. `probe`: one message, and the caller stores `probing(...)` before it leaves."""
     if breaker.state == "closed":
         return "all"

@@ -20,7 +20,7 @@ class Window(NamedTuple):
         return local >= self.start or local < self.end
 
     def __str__(self) -> str:
-        return f"{self.start:%H:%M}-{self.end:%H:%M}"
+        return f"{self.start.isoformat('minutes')}-{self.end.isoformat('minutes')}"
 
 
 def next_allowed(now: datetime, timezone: str, window: Window | None, *, urgent: bool = False) -> datetime:

@@ -58,3 +58,8 @@ def lane_for(rules: ShopRules, country: str | None, event: str, channel: str) ->
     """The sender that carries this event to this country over this channel, or None."""
     route = find_route(rules.routes, country, event)
     return route.lanes.get(channel) if route else None
+
+
+def lanes_of(shop: ShopRules) -> frozenset[str]:
+    """Every sender that some route of the shop names."""
+    return frozenset(lane for route in shop.routes for lane in route.lanes.values())

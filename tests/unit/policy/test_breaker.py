@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from notifier.channels.contract import OutcomeClass
-from notifier.policy.breaker import Breaker, admits, closed, on_outcome, paused, probing, tripped
+from notifier.policy.breaker import Breaker, admits, closed, on_outcome, paused, probing
 from notifier.policy.reasons import Reason
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -17,6 +17,10 @@ TEMPLATE = Breaker("template", "order_shipped/ar@nile-wa")
 def opened(breaker: Breaker = LANE, minutes_ago: float = 0) -> Breaker:
     outcome = OutcomeClass.SENDER_STOP if breaker.kind == "lane" else OutcomeClass.TEMPLATE_STOP
     return on_outcome(breaker, outcome, "190", NOW - minutes_ago * MINUTE)
+
+
+def test_a_cool_down_above_the_longest_is_cut_to_it() -> None:
+    assert on_outcome(LANE, OutcomeClass.SENDER_STOP, "", NOW, 9 * MINUTE, 6 * MINUTE).retry_at == NOW + 6 * MINUTE
 
 
 def test_a_sender_stop_opens_the_lane_at_once() -> None:
@@ -113,8 +117,3 @@ def test_one_that_was_opened_by_hand_never_moves_by_itself(outcome: OutcomeClass
 def test_a_hand_closes_whatever_is_open_and_opens_whatever_is_probing() -> None:
     assert closed(paused(LANE, NOW)) == LANE
     assert paused(probing(opened(), NOW), NOW + MINUTE).retry_at is None
-
-
-def test_a_breaker_that_the_ledger_never_saw_opens_like_a_closed_one() -> None:
-    assert tripped(None, NOW) == tripped(LANE, NOW)
-    assert tripped(opened(), NOW) is None
