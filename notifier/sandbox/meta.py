@@ -76,6 +76,7 @@ class Meta:
         if payload.get("status") == "read":
             return self._mark_read(number_id, authorization, payload)
         arrival = self._world.arrival("meta", number_id, recipient)
+        _note(arrival, payload)
         person = person_for(recipient)
         try:
             number = self.number(number_id, authorization)
@@ -120,26 +121,17 @@ class Meta:
 
     def _judge(self, version: float, number: SandboxNumber, body: bytes, person: Person, arrival: Arrival) -> _Accepted:
         payload = meta_checks.read_json(body)
-        opaque = payload.get("biz_opaque_callback_data")
-        arrival.ref = opaque if isinstance(opaque, str) else None
         addressed = meta_checks.check_envelope(payload, self._country_codes[number.phone_number_id])
         if addressed.recipient == number.display_phone_number:
             raise Refusal(131021)
         template: Template | None = None
         if addressed.kind == "template":
-            self._note_template(arrival, addressed.content)
             template = template_params.choose(addressed.content, partial(self._templates.find, number.waba_id))
             arrival.text = template_params.hydrate(template, addressed.content, version)
         else:
             arrival.text = meta_checks.free_form_text(addressed.kind, addressed.content)
         self._check_limits(number, addressed.recipient, arrival)
         return _Accepted(number, addressed, person, template, arrival)
-
-    @staticmethod
-    def _note_template(arrival: Arrival, content: Mapping[str, Any]) -> None:
-        language = content.get("language")
-        arrival.template = str(content.get("name"))
-        arrival.language = str(language.get("code")) if isinstance(language, dict) else None
 
     def _check_limits(self, number: SandboxNumber, recipient: str, arrival: Arrival) -> None:
         """Per second and per pair on real time; per portfolio and day on sandbox time. The first to refuse answers."""
@@ -250,6 +242,16 @@ class Meta:
 
     def _timestamp(self) -> str:
         return str(int(self._world.clock.now().timestamp()))
+
+
+def _note(arrival: Arrival, payload: Mapping[str, Any]) -> None:
+    """What the record tells of a request even if it is refused later: ref, template, language."""
+    ref, content = payload.get("biz_opaque_callback_data"), payload.get("template")
+    arrival.ref = ref if isinstance(ref, str) else None
+    if isinstance(content, dict):
+        language = content.get("language")
+        arrival.template = str(content.get("name"))
+        arrival.language = str(language.get("code")) if isinstance(language, dict) else None
 
 
 def _same(left: str, right: str) -> bool:

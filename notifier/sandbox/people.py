@@ -115,5 +115,5 @@ EVERYONE_ELSE = Person("", "reader", "sent, delivered, read, within half a secon
 
 
 def person_for(recipient: str) -> Person:
-    """The person behind a phone in E.164 (or a business-scoped user id), by its last three digits."""
-    return PEOPLE.get(recipient[-3:], EVERYONE_ELSE)
+    """The person behind a phone in E.164, by its last three digits. A user id says nothing about its owner."""
+    return PEOPLE.get(recipient[-3:], EVERYONE_ELSE) if recipient.startswith("+") else EVERYONE_ELSE
