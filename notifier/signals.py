@@ -224,6 +224,13 @@ SIGNALS: dict[str, Signal] = {
             (_counter("gateway_refusals", "Requests refused by the gateway.", "route", "reason", "status"),),
         ),
         Signal(
+            "gateway.fault",
+            "error",
+            "The gateway failed at a request by a fault of its own; the sender was answered 500.",
+            (),
+            (_counter("gateway_faults", "Requests that the gateway failed at by its own fault."),),
+        ),
+        Signal(
             "gateway.receipts",
             None,
             "The gateway put a provider's report on the road.",

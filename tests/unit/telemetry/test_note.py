@@ -129,11 +129,9 @@ def test_an_exception_is_reduced_to_its_type_and_a_scrubbed_first_line(lines: io
 
 
 def test_rich_values_are_reduced_to_their_type(lines: io.StringIO) -> None:
-    note("worker.started", worker={"phone": "+20100"}, queues=["whatsapp", "sms", b"raw"])
+    note("worker.started", worker="w1", queues=["whatsapp", {"phone": "+20100"}, b"raw"])
 
-    [line] = read(lines)
-    assert line["worker"] == "dict"
-    assert line["queues"] == ["whatsapp", "sms", "bytes"]
+    assert read(lines)[0]["queues"] == ["whatsapp", "dict", "bytes"]
 
 
 def test_a_phone_in_an_allowed_key_is_still_not_shown(lines: io.StringIO) -> None:

@@ -1,0 +1,134 @@
+"""Health for balancers, metrics for Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Literal, TypeVar
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel, Field
+from redis import Redis
+from starlette.concurrency import run_in_threadpool
+
+from notifier import telemetry
+from notifier.events import NotifierError
+from notifier.gateway.problems import Refusal, problem
+from notifier.ledger import Ledger
+from notifier.ledger.breakers import breakers
+from notifier.ledger.counts import LaneDepth, lane_depths
+from notifier.road import road
+from notifier.telemetry import Sample
+
+# Shorter than what balancers wait for (usually 5 s): a store that takes longer is as good as away.
+WITHIN = timedelta(seconds=3)
+
+STREAMS = ("inbox", "receipts", "quarantine")
+
+State = Literal["up", "away"]
+T = TypeVar("T")
+
+
+class Live(BaseModel):
+    status: Literal["live"] = "live"
+
+
+class Ready(BaseModel):
+    status: Literal["ready", "degraded"] = Field(description="degraded: receipts are taken, the ledger is away.")
+    redis: State
+    ledger: State
+
+
+class Stores:
+    """What the gateway asks Redis and the ledger about themselves. prefix: of the keys in Redis."""
+
+    def __init__(self, redis: Redis, ledger: Ledger, prefix: str) -> None:
+        self._redis = redis
+        self._ledger = ledger
+        self._prefix = prefix
+
+    def lengths(self) -> dict[str, int]:
+        """Entries of each stream. Raises RoadUnavailable."""
+        with road("measuring the streams"), self._redis.pipeline(transaction=False) as pipe:
+            for stream in STREAMS:
+                pipe.xlen(f"{self._prefix}{stream}")
+            return dict(zip(STREAMS, pipe.execute(), strict=True))
+
+    def touch_ledger(self) -> None:
+        """A transaction that reads nothing. Raises LedgerUnavailable."""
+        with self._ledger.read():
+            pass
+
+    def backlog(self, now: datetime) -> list[Sample]:
+        """Gauges of every lane and breaker, from the ledger. Raises LedgerUnavailable."""
+        with self._ledger.read() as conn:
+            depths, found = lane_depths(conn, now), breakers(conn)
+        open_ones = [
+            Sample("notifier_breaker_open", {"kind": each.kind, "name": each.name, "reason": str(each.reason or "")}, 1)
+            for each in found
+            if each.state != "closed"
+        ]
+        return [sample for depth in depths for sample in _lane(depth, now)] + open_ones
+
+
+def _lane(depth: LaneDepth, now: datetime) -> Iterator[Sample]:
+    labels = {"lane": depth.lane, "channel": depth.channel}
+    age = 0.0 if depth.oldest_due is None else max(0.0, (now - depth.oldest_due).total_seconds())
+    yield Sample("notifier_lane_queued", labels, depth.queued)
+    yield Sample("notifier_lane_due", labels, depth.due)
+    yield Sample("notifier_lane_oldest_due_seconds", labels, age)
+    yield Sample("notifier_lane_claimed", labels, depth.claimed)
+    yield Sample("notifier_lane_unknown", labels, depth.unknown)
+
+
+def health_routes(stores: Stores, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> APIRouter:
+    """GET /health/live, /health/ready and /metrics."""
+    router = APIRouter()
+
+    @router.get("/health/live", tags=["health"], summary="The process answers")
+    async def live() -> Live:
+        return Live()
+
+    @router.get("/health/ready", tags=["health"], summary="Receipts can be taken", response_model=Ready)
+    async def ready() -> Ready | Response:
+        states = await _states(stores)
+        if states["redis"] == "away":
+            detail = "Redis is away: receipts cannot be kept."
+            return problem(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", detail, again=True), **states)
+        # Without the ledger receipts still have their place: refusing them would only make providers ask again.
+        return Ready(status="ready" if states["ledger"] == "up" else "degraded", **states)
+
+    @router.get("/metrics", tags=["metrics"], summary="Prometheus metrics", response_class=Response)
+    async def metrics() -> Response:
+        return Response(telemetry.exposition(await _samples(stores, now())), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+async def _states(stores: Stores) -> dict[str, State]:
+    asked = await asyncio.gather(_ask(stores.lengths), _ask(stores.touch_ledger))
+    return {name: "away" if found is None else "up" for name, found in zip(("redis", "ledger"), asked, strict=True)}
+
+
+async def _samples(stores: Stores, now: datetime) -> Iterable[Sample]:
+    """What can be had: a scrape must show that a store is away, not fail with it."""
+    lengths, backlog = await asyncio.gather(_ask(stores.lengths), _ask(lambda: stores.backlog(now)))
+    streams: Mapping[str, int] = lengths[0] if lengths else {}
+    return [
+        Sample("notifier_store_up", {"store": "redis"}, 1 if lengths else 0),
+        Sample("notifier_store_up", {"store": "ledger"}, 1 if backlog else 0),
+        *(Sample("notifier_stream_length", {"stream": name}, length) for name, length in streams.items()),
+        *(backlog[0] if backlog else ()),
+    ]
+
+
+async def _ask(question: Callable[[], T]) -> tuple[T] | None:
+    """The answer, in a tuple for it may itself be None; None when the store is away or too slow."""
+    try:
+        async with asyncio.timeout(WITHIN.total_seconds()):
+            return (await run_in_threadpool(question),)
+    except (NotifierError, TimeoutError):
+        return None

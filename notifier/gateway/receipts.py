@@ -1,0 +1,87 @@
+"""The routes that providers report to. They stay thin: read, check the signature, append, answer.
+
+What a body means is read later, by the receipts worker; a body that cannot be read is still kept, and still answered,
+for the provider would only send it again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from notifier import telemetry
+from notifier.channels.meta import verify_subscription
+from notifier.gateway.bodies import read_body
+from notifier.gateway.doors import Door
+from notifier.gateway.problems import Refusal, refused
+from notifier.inbox import InboxFull
+from notifier.road import RoadUnavailable
+from notifier.streams import Receipts
+
+
+class ReceiptRoute:
+    """POST /receipts/<provider>. public_url: how the provider calls us, for the schemes that sign the address too."""
+
+    def __init__(self, door: Door, receipts: Receipts, public_url: str) -> None:
+        self._door = door
+        self._receipts = receipts
+        self._public_url = public_url.rstrip("/")
+        self.path = f"/receipts/{door.provider}"
+
+    async def take(self, request: Request) -> Response:
+        """Answers the provider's own success only after the body is in Redis."""
+        try:
+            body = await read_body(request, self._door.largest)
+            # One hop to a thread for hashing (up to 3 MB, several secrets) and for Redis: neither may stop the loop.
+            await run_in_threadpool(self.keep, body, request.headers, request.url.query)
+        except Refusal as refusal:
+            return refused(self.path, refusal)
+        return Response(status_code=self._door.success)
+
+    def keep(self, body: bytes, headers: Mapping[str, str], query: str) -> None:
+        """Append the body if one of the secrets signed it.
+
+        Raises Refusal: 401 when none did; 503 when Redis is away or the stream is full, so that the provider repeats.
+        """
+        begun = time.monotonic()
+        url = f"{self._public_url}{self.path}" + (f"?{query}" if query else "")
+        if not self._door.check(body, headers, url, self._door.secrets_for(body)):
+            raise Refusal(
+                HTTPStatus.UNAUTHORIZED, "signature", "The signature is missing, or not made with our secret."
+            )
+        try:
+            self._receipts.append(self._door.provider, body, query)
+        except RoadUnavailable as error:
+            raise _again("road-away", "The receipt could not be kept. Please send it again.") from error
+        except InboxFull as error:
+            raise _again("road-full", "Too many receipts are waiting. Please send it again later.") from error
+        telemetry.note("gateway.receipts", provider=self._door.provider, seconds=time.monotonic() - begun)
+
+
+def receipt_routes(
+    doors: tuple[Door, ...], receipts: Receipts, public_url: str, tokens: tuple[str, ...]
+) -> list[Route]:
+    """A POST a door, and Meta's handshake. Plain Starlette routes: nothing of a receipt is validated here."""
+    routes = [ReceiptRoute(door, receipts, public_url) for door in doors]
+
+    async def handshake(request: Request) -> Response:
+        challenge = verify_subscription(request.query_params, tokens)
+        if challenge is None:
+            detail = "hub.mode is not subscribe, or hub.verify_token is not the one that the sender's secrets hold."
+            return refused("/receipts/meta", Refusal(HTTPStatus.FORBIDDEN, "verify-token", detail))
+        return PlainTextResponse(challenge)
+
+    return [
+        Route("/receipts/meta", handshake, methods=["GET"], include_in_schema=False),
+        *(Route(route.path, route.take, methods=["POST"], include_in_schema=False) for route in routes),
+    ]
+
+
+def _again(reason: str, detail: str) -> Refusal:
+    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, reason, detail, again=True)

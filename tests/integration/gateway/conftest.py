@@ -1,0 +1,91 @@
+"""A gateway over a real Redis and a real SQLite ledger."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from redis import Redis
+
+from notifier.door import open_road
+from notifier.gateway import create_gateway
+from notifier.ledger import Ledger
+from notifier.settings import Settings, load_settings
+from notifier.streams import Receipts
+
+PREFIX = "gw:"
+PUBLIC_URL = "https://notify.example.com"
+ACCOUNT = "AC00000000000000000000000000000001"
+
+
+def sender(provider: str, **account: str) -> dict[str, Any]:
+    channel = "whatsapp" if provider == "meta" else "sms"
+    base_url = "http://127.0.0.1:9"
+    return {"channel": channel, "provider": provider, "base_url": base_url, "rate": 80, "account": account}
+
+
+SENDERS = {
+    "nile-wa": sender("meta", phone_number_id="1"),
+    "kiln-wa": sender("meta", phone_number_id="2"),
+    "nile-sms": sender("twilio", account_sid=ACCOUNT),
+    "kiln-sms": sender("twilio", account_sid="AC00000000000000000000000000000002"),
+}
+SECRETS = {
+    "nile-wa": {"app_secret": ("new-secret", "old-secret"), "verify_token": ("nile-word",)},
+    "kiln-wa": {"app_secret": ("kiln-secret",), "verify_token": ("kiln-word",)},
+    "nile-sms": {"auth_token": ("nile-token", "nile-token-before")},
+    "kiln-sms": {"auth_token": ("kiln-token",)},
+}
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("NOTIFIER_CONFIG", str(tmp_path / "none.toml"))
+    return load_settings(key_prefix=PREFIX, public_url=PUBLIC_URL + "/", senders=SENDERS)
+
+
+Build = Callable[..., FastAPI]
+
+
+@pytest.fixture
+def build(settings: Settings, sqlite_ledger: Ledger) -> Build:
+    """A gateway over this Redis; whatever else is given replaces the usual part."""
+
+    def build(redis: Redis, **parts: Any) -> FastAPI:
+        usual = {"ledger": sqlite_ledger, "receipts": Receipts(redis, PREFIX), "secrets": SECRETS}
+        return create_gateway(settings, redis=redis, **{**usual, **parts})
+
+    return build
+
+
+@pytest.fixture
+def gateway(build: Build, redis_client: Redis) -> FastAPI:
+    return build(redis_client)
+
+
+@pytest.fixture
+def gateway_without_road(build: Build, closed_port: int) -> FastAPI:
+    return build(open_road(f"redis://127.0.0.1:{closed_port}/0"))
+
+
+@pytest.fixture
+def kept(redis_client: Redis) -> Callable[[], list[dict[bytes, bytes]]]:
+    """What is in the stream of receipts now."""
+
+    def kept() -> list[dict[bytes, bytes]]:
+        entries: Any = redis_client.xrange(f"{PREFIX}receipts")
+        return [fields for _, fields in entries]
+
+    return kept
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port on which nobody listens for as long as the test runs: bound, and never listened on."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
