@@ -8,6 +8,8 @@ from notifier.channels import meta, twilio
 from notifier.channels.contract import Adapter
 from notifier.events import NotifierError
 
+__all__ = ["ADAPTERS", "adapter", "meta", "registry", "twilio"]
+
 
 def registry(rows: Iterable[tuple[str, Adapter]]) -> dict[str, Adapter]:
     """Name → adapter. Raises NotifierError when two adapters claim one name."""
