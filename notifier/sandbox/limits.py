@@ -63,6 +63,7 @@ class UniqueRecipients:
     """
 
     def __init__(self) -> None:
+        # portfolio → phone → message → when; phones in the order of their newest message, the oldest first
         self._reached: dict[str, dict[str, dict[int, float]]] = {}
 
     def take(self, portfolio: str, recipient: str, message: int, limit: int | None, now: float) -> bool:
@@ -70,11 +71,11 @@ class UniqueRecipients:
         if limit is None:
             return True
         reached = self._reached.setdefault(portfolio, {})
-        for phone in [phone for phone, seen in reached.items() if now - max(seen.values()) >= DAY]:
-            del reached[phone]
+        while reached and now - max(next(iter(reached.values())).values()) >= DAY:
+            del reached[next(iter(reached))]
         if recipient not in reached and len(reached) >= limit:
             return False
-        reached.setdefault(recipient, {})[message] = now
+        reached[recipient] = {**reached.pop(recipient, {}), message: now}
         return True
 
     def give_back(self, portfolio: str, recipient: str, message: int) -> None:
@@ -84,6 +85,8 @@ class UniqueRecipients:
         seen.pop(message, None)
         if not seen:
             reached.pop(recipient, None)
+        else:  # rare: the phone got another message that day, and is only as young as that one
+            self._reached[portfolio] = dict(sorted(reached.items(), key=lambda item: max(item[1].values())))
 
 
 class ServiceWindows:

@@ -65,7 +65,7 @@ class Product:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     def statuses(self, wanted: int) -> list[dict[str, Any]]:
-        """Waits for so many status objects."""
+        """Waits for so many status objects. Several threads carry them: their order on the wire is nobody's promise."""
         found: list[dict[str, Any]] = []
         while len(found) < wanted:
             entries = json.loads(self.seen.get(timeout=20)[2])["entry"]
@@ -126,12 +126,8 @@ def test_a_reset_is_a_tcp_reset_and_not_an_orderly_close(wire: SandboxClient, di
 def test_a_reset_after_accepting_still_brings_receipts_with_the_ref(wire: SandboxClient, product: Product) -> None:
     with pytest.raises(requests.ConnectionError):
         send(wire, "906", ref="d-9")
-    told = product.statuses(3)
-    assert [(status["status"], status["biz_opaque_callback_data"]) for status in told] == [
-        ("sent", "d-9"),
-        ("delivered", "d-9"),
-        ("read", "d-9"),
-    ]
+    told = {(status["status"], status["biz_opaque_callback_data"]) for status in product.statuses(3)}
+    assert told == {("sent", "d-9"), ("delivered", "d-9"), ("read", "d-9")}
 
 
 def test_a_request_that_is_never_answered_is_held_open_while_its_receipts_come(
@@ -146,9 +142,8 @@ def test_a_request_that_is_never_answered_is_held_open_while_its_receipts_come(
 
 def test_a_held_request_is_cut_when_its_time_is_over() -> None:
     config = CONFIG.model_copy(update={"hold_real_seconds": 0.05})
-    with running_sandbox(config) as client, raw_request(client, "907") as connection:
-        with pytest.raises(ConnectionResetError):
-            connection.recv(1)
+    with running_sandbox(config) as client, raw_request(client, "907") as held, pytest.raises(ConnectionResetError):
+        held.recv(1)
 
 
 def test_a_client_that_leaves_a_held_request_leaves_the_sandbox_well(wire: SandboxClient) -> None:
@@ -229,10 +224,10 @@ def test_fast_clocks_and_leaps_bring_late_receipts_at_once(wire: SandboxClient, 
     send(wire, "910")
     assert [status["status"] for status in product.statuses(1)] == ["sent"]
     wire.advance(100.0)
-    assert [status["status"] for status in product.statuses(2)] == ["delivered", "read"]
+    assert {status["status"] for status in product.statuses(2)} == {"delivered", "read"}
     wire.clock_rate(1000.0)
     send(wire, "910")
-    assert [status["status"] for status in product.statuses(3)] == ["sent", "delivered", "read"]
+    assert {status["status"] for status in product.statuses(3)} == {"sent", "delivered", "read"}
 
 
 def test_the_control_routes_tell_and_take(wire: SandboxClient, product: Product) -> None:

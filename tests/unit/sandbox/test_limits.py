@@ -70,6 +70,15 @@ def test_a_message_that_failed_gives_its_place_back_unless_another_reached_the_p
     assert recipients.take("b", "q", 3, 1, 1.0)
 
 
+def test_a_phone_whose_newest_message_failed_leaves_a_day_after_the_one_that_reached_it() -> None:
+    recipients = UniqueRecipients()
+    for phone, message, now in (("p", 1, 0.0), ("q", 2, 10.0), ("p", 3, 20.0)):
+        assert recipients.take("b", phone, message, 2, now)
+    recipients.give_back("b", "p", 3)
+    assert not recipients.take("b", "r", 4, 2, DAY - 0.001)
+    assert recipients.take("b", "r", 4, 2, DAY)
+
+
 def test_without_a_limit_nobody_is_counted() -> None:
     assert all(UniqueRecipients().take("b", str(index), index, None, 0.0) for index in range(1000))
 
