@@ -162,8 +162,9 @@ def test_the_country_to_dial_in_is(label: str, countries: tuple[str | None, ...]
 
 
 def test_a_short_number_never_becomes_a_stranger_abroad_by_a_guessed_plus() -> None:
-    """33 1 … would be France: ten digits that are no Saudi number stay that."""
-    assert find_recipient("3361000001", "SA") == NoRecipient(PhoneFault.NOT_VALID)
+    """Ten digits that are no Saudi number stay that, though +47 40 00 00 17 would be a Norwegian mobile."""
+    assert isinstance(find_recipient("+4740000017", "SA"), Recipient)
+    assert find_recipient("4740000017", "SA") == NoRecipient(PhoneFault.NOT_VALID)
 
 
 @pytest.mark.parametrize(
