@@ -123,7 +123,7 @@ def _refused(status: int, code: int | None, words: object) -> Refused:
 
 
 def read_updates(body: bytes, query: Mapping[str, str]) -> Sequence[Update]:
-    """A status callback or an inbound message: one update, or none. Never raises.
+    """A status callback or an inbound message: its update, or none. Never raises.
 
     query: of the URL that was called; its `ref` is our delivery id.
     """
@@ -155,10 +155,12 @@ def _stop(form: Mapping[str, str]) -> Sequence[StopRequest]:
     granted = said if said is not None else asked(form.get("Body"), _TWILIO_STOPS)
     if customer is None or granted is None:
         return ()
-    ours = word(form.get("To")) or ""
+    # A sender is configured by its number or by its messaging service: the stop is reported under each that was named.
+    heard_by = [ours for key in ("To", "MessagingServiceSid") if (ours := word(form.get(key)))] or [""]
     if granted:  # taken back where it was said, and for what was ordered: no more than that
-        return (StopRequest(customer, True, "sms", "order_updates", NOT_TOLD, ours, source.replace("stop", "start")),)
-    return (StopRequest(customer, False, None, None, NOT_TOLD, ours, source),)
+        source = source.replace("stop", "start")
+        return tuple(StopRequest(customer, True, "sms", "order_updates", NOT_TOLD, ours, source) for ours in heard_by)
+    return tuple(StopRequest(customer, False, None, None, NOT_TOLD, ours, source) for ours in heard_by)
 
 
 def check_signature(body: bytes, headers: Mapping[str, str], url: str, secrets: Sequence[str]) -> bool:

@@ -221,6 +221,12 @@ def test_start_takes_it_back_for_orders_on_this_channel_only() -> None:
     assert read(None, **fields) == [expected]
 
 
+def test_a_stop_through_a_messaging_service_is_reported_under_number_and_service() -> None:
+    fields = {"SmsStatus": "received", "From": "+201000000001", "To": "+15550001111", "Body": "STOP"}
+    stops = read(None, **fields, MessagingServiceSid="MG1")
+    assert [getattr(stop, "sender_account", None) for stop in stops] == ["+15550001111", "MG1"]
+
+
 @pytest.mark.parametrize(
     "fields",
     [
