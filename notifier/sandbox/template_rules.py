@@ -94,11 +94,12 @@ def _check_body(part: Mapping[str, Any], named: bool, _: str) -> None:
         raise Refusal(100, "Variables can't be at the start or end of the template.", EDGE_VARIABLE)
     if re.search(r"\}\}\s*\{\{", text):
         raise Refusal(100, "Variables can't stand next to each other.", BODY_FORMAT)
-    count = len(variables(text))
     # Meta does not publish the ratio; fewer plain words than variables is refused under any that was seen.
-    if len(re.findall(r"\w+", VARIABLE.sub(" ", text))) < count:
+    if len(re.findall(r"\w+", VARIABLE.sub(" ", text))) < len(variables(text)):
         raise Refusal(100, "This template has too many variables for its length.", TOO_MANY_VARIABLES)
-    _check_example(part, "body_text_named_params" if named else "body_text", count, nested=not named)
+    _check_example(
+        part, "body_text_named_params" if named else "body_text", len(set(variables(text))), nested=not named
+    )
 
 
 def _check_footer(part: Mapping[str, Any], named: bool, _: str) -> None:

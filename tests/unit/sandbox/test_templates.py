@@ -105,6 +105,7 @@ def test_a_wrong_creation_is_refused_with_100_and_nothing_is_registered(
 ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     ("same name in another language", copy.deepcopy(SHIPPED) | {"language": "ar_EG"}),
     ("positional", body("hello {{1}}, order {{2}} is on its way", "a", "b")),
+    ("variable used twice", body("hello {{1}}, yes {{1}}, it is on its way", "a")),
     ("no ttl", changed(message_send_ttl_seconds=None)),
     ("thirty days", changed(message_send_ttl_seconds=-1)),
     ("location header", with_part(type="HEADER", format="LOCATION")),
