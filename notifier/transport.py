@@ -7,7 +7,8 @@ exchange is `unknown`. Before the first byte a retry is harmless and stays allow
 server refused unprocessed (REFUSED_STREAM, GOAWAY) is `unknown` too, since libcurl does not tell the two apart.
 
 Waiting is `poll(2)` and `curl_multi_socket_action`: pycurl's own `select` is blind to descriptors above 1023. Measured
-on a 2-core machine, 64 in flight, keep-alive, a trivial loopback server: 43 to 53 µs of CPU a request.
+on a busy 2-core machine, batches of 64, keep-alive, a trivial loopback server: 54 to 61 µs of CPU a request, 13,500 to
+15,800 requests/s; 90 to 140 µs where every answer is waited for alone, most of it waking the other process.
 """
 
 from __future__ import annotations
