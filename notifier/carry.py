@@ -49,8 +49,8 @@ def guard(conn: Connection, runtime: Runtime, lane: str, claimed: Sequence[Claim
     if not claimed:
         return triage
     wanted = _withhold(conn, claimed, triage, now)
-    wanted = _render(conn, runtime, lane, wanted, triage, now)
-    _throttle_pairs(conn, runtime, lane, wanted, triage, now)
+    rendered = _render(conn, runtime, lane, wanted, triage, now)
+    _throttle_pairs(conn, runtime, lane, rendered, triage, now)
     return triage
 
 

@@ -46,9 +46,7 @@ def notify_many(
     ]
 
 
-def offer(
-    events: Sequence[bytes | str | Mapping[str, Any]], inbox: Inbox, door: str
-) -> list[Ticket | InvalidEvent]:
+def offer(events: Sequence[bytes | str | Mapping[str, Any]], inbox: Inbox, door: str) -> list[Ticket | InvalidEvent]:
     """Hands events over one by one in meaning, in chunks on the wire: what is faulty does not hold up the rest.
 
     Returns, in the order of the events, a ticket or what is wrong. Raises InboxFull, RoadUnavailable.

@@ -14,7 +14,7 @@ from notifier.channels.contract import OutcomeClass
 from notifier.events import EVENT_KINDS
 from notifier.ledger import Connection, breakers, plans
 from notifier.policy import breaker as policy
-from notifier.policy.breaker import Breaker, BreakerRules
+from notifier.policy.breaker import Breaker, Kind
 from notifier.runtime import Runtime
 
 
@@ -33,10 +33,6 @@ class Seen:
     code: str
 
 
-def breaker_rules(runtime: Runtime) -> BreakerRules:
-    return BreakerRules(runtime.settings.breaker.cool_down, runtime.settings.breaker.cool_down_max)
-
-
 def note_outcomes(conn: Connection, runtime: Runtime, seen: Sequence[Seen], now: datetime, by: str) -> None:
     """Applies what these outcomes mean for others, in the caller's transaction. by: drain or receipts."""
     _move_breakers(conn, runtime, seen, now, by)
@@ -47,24 +43,24 @@ def note_outcomes(conn: Connection, runtime: Runtime, seen: Sequence[Seen], now:
 
 
 def _move_breakers(conn: Connection, runtime: Runtime, seen: Sequence[Seen], now: datetime, by: str) -> None:
-    known = {(one.kind, one.name): one for one in breakers.breakers(conn)}
-    before = dict(known)
-    rules = breaker_rules(runtime)
+    cool_down, longest = runtime.settings.breaker.cool_down, runtime.settings.breaker.cool_down_max
+    before: dict[tuple[Kind, str], Breaker] = {(one.kind, one.name): one for one in breakers.breakers(conn)}
+    after = dict(before)
     for one in seen:
-        for kind, name in (
-            ("lane", one.lane),
-            ("template", breakers.template_name(one.template, one.locale, one.lane)),
-        ):
-            current = known.get((kind, name)) or Breaker(kind, name)  # type: ignore[arg-type]
-            known[kind, name] = policy.on_outcome(current, one.outcome, one.code, now, rules)
-    for key, after in known.items():
-        if after != before.get(key, Breaker(after.kind, after.name)):
-            store_breaker(conn, after, now, by)
+        template = breakers.template_name(one.template, one.locale, one.lane)
+        keys: tuple[tuple[Kind, str], ...] = (("lane", one.lane), ("template", template))
+        for kind, name in keys:
+            current = after.get((kind, name)) or Breaker(kind, name)
+            after[kind, name] = policy.on_outcome(current, one.outcome, one.code, now, cool_down, longest)
+    for key, breaker in after.items():
+        if breaker != before.get(key, Breaker(*key)):
+            store_breaker(conn, breaker, now, by)
 
 
 def store_breaker(conn: Connection, after: Breaker, now: datetime, by: str) -> None:
-    """Writes a breaker's new state and says so. by: drain, receipts or an operator."""
-    breakers.store(conn, after, now, by)
+    """Writes a breaker's new state and says so; a pause by hand stands against machines. by: drain, receipts, a name."""
+    if not breakers.store(conn, after, now, by):
+        return
     signal = "breaker.closed" if after.state == "closed" else "breaker.opened"
     telemetry.note(signal, kind=after.kind, name=after.name, reason=str(after.reason or ""), code=after.code)
 

@@ -8,19 +8,25 @@ never holds up the rest.
 from __future__ import annotations
 
 import time
+import traceback
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from pathlib import Path
+
+import orjson
 
 from notifier import telemetry
 from notifier.catalog import pick_locale
 from notifier.events import InvalidEvent, OrderEvent, parse_event
 from notifier.ids import new_id
-from notifier.ledger import Connection, LedgerRefused, plans
-from notifier.plan import Plan, PlanContext, plan, recipient_of, remember
+from notifier.inbox import RoadUnavailable
+from notifier.ledger import Connection, LedgerRefused, LedgerUnavailable, plans
+from notifier.plan import Decision, Plan, PlanContext, PlannedNotification, plan, recipient_of, remember
+from notifier.policy.consent import ConsentLike
 from notifier.policy.recipient import Recipient
-from notifier.policy.staleness import Prior
+from notifier.policy.staleness import PriorLike
 from notifier.runtime import Runtime
 from notifier.streams import Item, StreamReader
 
@@ -62,7 +68,9 @@ def take_in(runtime: Runtime, reader: StreamReader, items: Sequence[Item]) -> In
     arrived = _readable(runtime, items, report)
     try:
         report.add(_write(runtime, arrived))
-    except LedgerRefused:  # one of them holds what the database cannot: find it, and let the others through
+    except (LedgerUnavailable, RoadUnavailable):
+        raise
+    except Exception:  # one of them is poison, for the database or for us: find it, and let the others through
         for one in arrived:
             report.add(_write_alone(runtime, one))
     reader.done([item.id for item in items])
@@ -116,12 +124,24 @@ def _quarantine(runtime: Runtime, item: Item, reason: str, detail: str, report: 
 
 
 def _write_alone(runtime: Runtime, one: Arrived) -> IntakeReport:
+    report = IntakeReport()
     try:
         return _write(runtime, [one])
+    except (LedgerUnavailable, RoadUnavailable):
+        raise
     except LedgerRefused as error:
-        report = IntakeReport()
         _quarantine(runtime, one.item, "refused", str(error), report)
-        return report
+    except (
+        Exception
+    ) as error:  # a fault of ours that this event brings out: its place is kept, its words may be personal
+        _quarantine(runtime, one.item, "poison", place_of(error), report)
+    return report
+
+
+def place_of(error: Exception) -> str:
+    """Type and place of an exception, innermost last, without its message."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return f"{type(error).__name__} at " + " > ".join(f"{Path(one.filename).name}:{one.lineno}" for one in frames)
 
 
 def _write(runtime: Runtime, arrived: Sequence[Arrived]) -> IntakeReport:
@@ -185,8 +205,8 @@ class _Known:
         persons = sorted(
             {(one.event.shop, self.phones[one.event_id]) for one in arrived if one.event_id in self.phones}
         )
-        self.priors: dict[tuple[str, str], list[Prior]] = defaultdict(list)
-        self.consents: dict[tuple[str, str], list[plans.ConsentRecord]] = defaultdict(list)
+        self.priors: dict[tuple[str, str], list[PriorLike]] = defaultdict(list)
+        self.consents: dict[tuple[str, str], list[ConsentLike]] = defaultdict(list)
         for prior in plans.priors(conn, orders):
             self.priors[prior.shop, prior.order_id].append(prior)
         for record in plans.consents(conn, persons):
@@ -251,7 +271,7 @@ def _collect(one: Arrived, made: Plan, notification_id: str, rows: _Rows) -> Non
         )
     if made.notification is None:
         return
-    rows.notifications.append(plans.new_notification(notification_id, one.event_id, made.notification, made.decisions))
+    rows.notifications.append(_notification_row(notification_id, one.event_id, made.notification, made.decisions))
     telemetry.note(
         "plan.decided",
         shop=one.event.shop,
@@ -259,5 +279,13 @@ def _collect(one: Arrived, made: Plan, notification_id: str, rows: _Rows) -> Non
         reason=str(made.notification.reason or ""),
     )
     if made.delivery:
-        rows.deliveries.append(plans.new_delivery(new_id(), notification_id, made.delivery))
+        rows.deliveries.append(plans.NewDelivery(id=new_id(), notification_id=notification_id, **asdict(made.delivery)))
     rows.superseded += [plans.Supersede(older, one.event.event) for older in made.supersedes]
+
+
+def _notification_row(
+    notification_id: str, event_id: str, note: PlannedNotification, decisions: Sequence[Decision]
+) -> plans.NewNotification:
+    """The planned values under our ids, with the walk that led to them: `why` prints it years later."""
+    walk = orjson.dumps([decision._asdict() for decision in decisions]).decode()
+    return plans.NewNotification(id=notification_id, event_id=event_id, decisions=walk, **asdict(note))

@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from notifier import telemetry
 from notifier.inbox import RoadUnavailable
-from notifier.intake import take_in
+from notifier.intake import place_of, take_in
 from notifier.ledger import LedgerUnavailable
 from notifier.receipts import take_receipts
 from notifier.runtime import Runtime
@@ -85,6 +85,10 @@ def _pump(runtime: Runtime, reader: StreamReader, move: Move, batch: int, where:
             telemetry.note(signal, where=where, wait=pause.total_seconds(), error=error)
             stop.wait(pause.total_seconds())
             pause = min(pause * 2, LAST_PAUSE)
+            reader.again()
+        except Exception as error:  # a fault of ours must not end the pump in silence: the batch comes again, singly
+            telemetry.note("pump.fault", where=where, place=place_of(error))
+            stop.wait(pause.total_seconds())
             reader.again()
 
 

@@ -8,7 +8,7 @@ channel was taken cancels that delivery if it has not left, and is counted as a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from urllib.parse import parse_qsl
 
@@ -21,8 +21,9 @@ from notifier.ids import new_id
 from notifier.ledger import Connection, breakers, plans, steps
 from notifier.ledger import receipts as ledger_receipts
 from notifier.ledger.receipts import Hit, Parked
-from notifier.policy.breaker import Breaker, closed, stopped
+from notifier.policy.breaker import Breaker, closed
 from notifier.policy.reasons import Reason
+from notifier.policy.shop import lanes_of
 from notifier.runtime import Runtime
 from notifier.streams import Item
 
@@ -188,7 +189,7 @@ def _seen(hit: Hit, failure: steps.Fail) -> Seen:
         template=hit.template,
         locale=hit.locale,
         outcome=OutcomeClass(failure.outcome),
-        code=failure.code,
+        code=failure.code or "",
     )
 
 
@@ -210,7 +211,7 @@ def _parked(provider: str, update: ReceiptUpdate, now: datetime) -> Parked:
 def _apply_stop(conn: Connection, runtime: Runtime, stop: StopRequest, now: datetime) -> None:
     """A customer's word to one sender is a record for every shop that speaks through it."""
     lanes = {name for name, sender in runtime.senders.items() if stop.sender_account in sender.account.values()}
-    shops = [name for name, shop in runtime.rules.items() if lanes & shop.lanes]
+    shops = [name for name, shop in runtime.rules.items() if lanes & lanes_of(shop)]
     record_stop(conn, shops, stop, now)
 
 
@@ -242,6 +243,9 @@ def _apply_template(conn: Connection, runtime: Runtime, status: TemplateStatus, 
             continue
         name = breakers.template_name(status.template, status.language, lane)
         before = breakers.find(conn, "template", name) or Breaker("template", name)
-        after = closed(before) if status.usable else stopped(before, status.reason, now)
-        if after != before and before.reason != Reason.PAUSED:
+        if status.usable:
+            after = closed(before)
+        else:  # only the provider can lift it, so no probe goes: retry_at stays empty until the next status
+            after = replace(before, state="open", reason=Reason.TEMPLATE_STOPPED, code=status.reason, opened_at=now)
+        if after != before:
             store_breaker(conn, after, now, "receipts")

@@ -119,7 +119,7 @@ def open_runtime(settings: Settings, publish: Publish) -> Runtime:
             durable=settings.inbox.durable,
         ),
         quarantine=Quarantine(redis, settings.key_prefix),
-        limiter=Limiter(redis, settings.key_prefix),
+        limiter=Limiter(redis, settings.key_prefix, {name: one.rate for name, one in settings.senders.items()}),
         catalog=catalog,
         senders=open_senders(settings),
         rules=shop_rules(settings, catalog),

@@ -201,6 +201,13 @@ SIGNALS: dict[str, Signal] = {
             ("where", "wait"),
             (_counter("road_away", "Times a process found Redis away and waited.", "where"),),
         ),
+        Signal(
+            "pump.fault",
+            "error",
+            "A fault of ours stopped a batch of a stream; it comes again, an entry at a time, and poison is set aside.",
+            ("where", "place"),
+            (_counter("pump_faults", "Batches of a stream that ended in a fault of ours.", "where"),),
+        ),
         Signal("worker.started", "info", "A worker process takes work from its queues.", ("worker", "queues")),
         Signal("worker.stopping", "info", "A worker process finishes what it holds, then ends.", ("worker", "signal")),
         Signal(

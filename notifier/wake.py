@@ -12,8 +12,9 @@ from redis import Redis
 
 from notifier.road import road
 
-# A wake-up that nobody answers for that long is taken for lost, and the next who asks publishes again.
-UNANSWERED = timedelta(seconds=60)
+# A wake-up that nobody answers for that long is taken for lost, and the next who asks publishes again: the tick, which
+# asks every second. Longer, and a lost message would keep a lane waiting; shorter, and busy workers would be asked twice.
+UNANSWERED = timedelta(seconds=3)
 
 
 def ask(redis: Redis, prefix: str, lane: str) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from functools import lru_cache
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 from kombu.exceptions import OperationalError
 
 from notifier import telemetry
@@ -32,6 +33,22 @@ def make_app() -> Celery:
 
 
 app = make_app()
+
+
+@signals.setup_logging.connect
+def _keep_our_logging(**_: object) -> None:
+    """Celery would set up handlers of its own; that somebody answers this signal keeps it from doing so."""
+
+
+@signals.worker_ready.connect
+def _say_ready(sender: Any, **_: object) -> None:
+    queues = ",".join(sorted(sender.app.amqp.queues.consume_from))
+    telemetry.note("worker.started", worker=sender.hostname, queues=queues)
+
+
+@signals.beat_init.connect
+def _say_beat(**_: object) -> None:
+    telemetry.note("worker.started", worker="beat", queues="")
 
 
 @lru_cache(maxsize=1)

@@ -17,7 +17,7 @@ from notifier.loops import pump_intake, pump_receipts
 _PUMPS = {"intake": pump_intake, "receipts": pump_receipts}
 
 
-class Pumps(bootsteps.StartStopStep):  # type: ignore[misc]
+class Pumps(bootsteps.StartStopStep):
     """Starts a thread for each of our streams that this worker serves, and ends them with the worker."""
 
     requires = ("celery.worker.components:Pool",)
@@ -37,7 +37,6 @@ class Pumps(bootsteps.StartStopStep):  # type: ignore[misc]
             )
             thread.start()
             self._threads.append(thread)
-        telemetry.note("worker.started", worker=parent.hostname, queues=",".join(parent.app.amqp.queues.consume_from))
 
     def stop(self, parent: Any) -> None:
         """Called at a warm stop, before the pool ends: drains see the flag, the pumps finish their batch."""

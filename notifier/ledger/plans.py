@@ -57,7 +57,10 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True)
 class NewNotification:
-    """A decided notification. state: planned, active (its delivery is inserted beside it), or suppressed + reason."""
+    """A decided notification. state: planned, active (its delivery is inserted beside it), or suppressed + reason.
+
+    decisions: the walk that led there, as JSON.
+    """
 
     id: str
     event_id: str
@@ -79,6 +82,7 @@ class NewNotification:
     detail: str | None
     expires_at: datetime | None
     due_at: datetime | None
+    decisions: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +201,7 @@ _NOTIFICATION_ROWS = Rows(
     detail="text",
     expires_at="bigint",
     due_at="bigint",
+    decisions="text",
 )
 _CONSENT_ROWS = Rows(
     id="text",

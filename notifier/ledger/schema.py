@@ -107,6 +107,7 @@ notification = Table(
     _word("state"),
     _word("reason", null=True),
     _word("detail", null=True),
+    _word("decisions", null=True),  # the walk of the plan, as JSON: step, result, detail
     _at("expires_at", null=True),
     _at("due_at", null=True),
     _at("created_at"),

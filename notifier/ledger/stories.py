@@ -54,6 +54,7 @@ class StoryNotification:
     state: str
     reason: str | None
     detail: str | None
+    decisions: str | None
     expires_at: datetime | None
     due_at: datetime | None
     created_at: datetime
@@ -139,11 +140,15 @@ class Story:
     parked: list[StoryReceipt]
 
 
-Value = TypeVar("Value", StoryEvent, StoryNotification, StoryDelivery, HistoryLine, StoryReceipt)
+Value = TypeVar("Value")
 
 
 def _columns(value: type[Any], alias: str) -> str:
-    return ", ".join(f"{alias}.{column.name}" for column in fields(value))
+    return ", ".join(f"{alias}.{name}" for name in _names(value))
+
+
+def _names(value: type[Any]) -> tuple[str, ...]:
+    return tuple(column.name for column in fields(value))
 
 
 # Two scans of two indexes: with OR over both columns the planner has neither.
@@ -199,8 +204,9 @@ def _of(conn: Connection, statement: Statement, ids: Sequence[str]) -> Sequence[
 
 def _read(value: type[Value], rows: Any) -> list[Value]:
     """The rows as values: instants aware, flags bool, channels apart."""
-    made = [_maker(column.name) for column in fields(value)]
-    return [value(*(make(cell) for make, cell in zip(made, row, strict=True))) for row in rows]
+    made = [_maker(name) for name in _names(value)]
+    build: Callable[..., Value] = value
+    return [build(*(make(cell) for make, cell in zip(made, row, strict=True))) for row in rows]
 
 
 def _maker(name: str) -> Callable[[Any], object]:
