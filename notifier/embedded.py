@@ -69,6 +69,10 @@ class RunningServer:
             except subprocess.TimeoutExpired:
                 continue
             return
+        self.kill()
+
+    def kill(self) -> None:
+        """Ends the server as a crash would (SIGKILL)."""
         self._process.kill()
         self._process.wait()
 
@@ -172,7 +176,7 @@ def _arguments(data_dir: Path, port: int, maxmemory: str) -> list[str]:
 
 def _comes_up(process: subprocess.Popen[bytes], port: int) -> bool:
     """Whether our own process (and not a stranger on the same port) answers, before it ends."""
-    with closing(Redis(port=port, retry=Retry(NoBackoff(), 0), socket_timeout=5)) as client:
+    with closing(Redis(port=port, retry=Retry(NoBackoff(), 0), socket_timeout=0.5)) as client:
         for _ in range(_LOOKS):
             try:
                 info: Any = client.info("server")

@@ -15,6 +15,7 @@
 -- ARGV[5]  ahead: how far into the future a permit may be leased
 -- ARGV[6]  recovery: share of the configured rate that comes back in a second without a throttle
 -- ARGV[7]  how long an unused sender is remembered, ms
+-- Every answer begins with now, which ties the caller's clock to ours.
 -- ARGV[8], ARGV[9]  lease: permits wanted · give_back: token, time to give back · throttled: pause, floor of the rate
 local key, op = KEYS[1], ARGV[1]
 local now = tonumber(ARGV[2])
@@ -57,7 +58,7 @@ local function save()
   redis.call('PEXPIRE', key, ARGV[7])
 end
 
--- Returns now, spacing, permits granted, time of the first, token, how long until there may be another.
+-- Answers: time of the first permit, spacing, permits granted, token, how long until there may be another.
 local function lease(wanted)
   local spacing = math.ceil((1000000 + jitter) / current())
   local first = math.max(s.tat or now, now)
@@ -69,15 +70,15 @@ local function lease(wanted)
     s.waits_until = math.max(s.waits_until or now, now + wait)
   end
   save()
-  return {whole(now), whole(spacing), granted, whole(first), whole(s.tat), whole(wait)}
+  return {whole(now), whole(first), whole(spacing), granted, whole(s.tat), whole(wait)}
 end
 
 -- Takes back the last permits of a lease, if nobody leased, and nothing was pushed, after it.
 local function give_back(token, time)
-  if not s.tat or back > 0 or whole(s.tat) ~= token then return 0 end
+  if not s.tat or back > 0 or whole(s.tat) ~= token then return {whole(now), 0} end
   s.tat = s.tat - time
   save()
-  return 1
+  return {whole(now), 1}
 end
 
 -- Answers to what left before the pause tell nothing new: they are counted, and halve nothing again.
@@ -95,5 +96,6 @@ if op == 'lease' then return lease(tonumber(ARGV[8])) end
 if op == 'give_back' then return give_back(ARGV[8], tonumber(ARGV[9])) end
 if op == 'throttled' then throttled(tonumber(ARGV[8]), tonumber(ARGV[9])) end
 return {
+  whole(now),
   string.format('%.6f', current()), whole(s.waited or 0), whole(s.throttles or 0), whole(s.throttled_at or 0),
 }

@@ -1,9 +1,9 @@
 """The permits of a sender: never more than its rate in any second, for all workers together.
 
 The script deals out permits with a time each, T apart, T = (1 s + J) / rate. J is what permit and arrival may drift
-apart: a request leaves up to LATE after its permit's time, the clocks are tied together to within half a round trip,
-and the network adds its own variation. Uses in one second then had their permits within 1 s + J' for some J' < J, and
-a stretch of that length holds at most floor((1 + J') / T) + 1 <= rate permits. There is no burst on top.
+apart: a request leaves up to LATE (10 ms) after its permit's time, two workers' clocks differ by up to twice SURE
+(8 ms, mostly far less), the rest is for the network. Uses in one second then had their permits within 1 s + J' for some
+J' < J, and a stretch of that length holds at most floor((1 + J') / T) + 1 <= rate permits. There is no burst on top.
 
 With J = 20 ms the sender is used to 1 / 1.02 = 98.0 %: 78.4 a second of 80, 980 of 1,000. (A GCRA with a burst of b
 admits rate * 1 s + b - 1 in the worst second, so every permit of burst would cost one permit a second of rate.)
@@ -23,13 +23,13 @@ from typing import Any
 from redis import Redis
 
 from notifier.events import NotifierError
-from notifier.limits.clock import ServerClock
+from notifier.limits.clock import SURE, ServerClock
 from notifier.road import load_script, road
 
 # J above. Smaller uses the sender better and forgives less; reference whatsapp-cloud-api §3: 80 in a sliding second.
 JITTER = timedelta(milliseconds=20)
 
-# How late after its time a permit may still be used; half of J, the other half is the network's.
+# How late after its time a permit may still be used: half of J.
 LATE = timedelta(milliseconds=10)
 
 # How far into the future permits are leased: covers the claim's transaction, and is what a dead worker takes along.
@@ -44,6 +44,9 @@ RECOVERY = 0.01
 # The rate is never halved below these, or a row of bad minutes would close the sender.
 FLOOR_RATE = 1.0
 FLOOR_SHARE = 0.05
+
+# So many slow replies in a row are no accident: Redis is far away, and the middle of its bounds must do.
+_TIES = 5
 
 # An unused sender's counters are kept for that long.
 REMEMBERED = timedelta(days=7)
@@ -101,17 +104,14 @@ class SenderLimit:
 
         Raises RoadUnavailable (nothing is granted), UnknownSender.
         """
-        sent = self._clock.monotonic()
-        now, spacing, granted, first, token, wait = self._call("lease", sender, n)
-        received = self._clock.monotonic()
-        offset = self._clock.offset(sent, received, int(now) / 1e6)
-        begin = int(first) / 1e6 + offset - received
-        starts = (begin + i * int(spacing) / 1e6 for i in range(granted))
-        late = LATE.total_seconds()
+        self._tie(sender)
+        first, spacing, granted, token, wait = self._call("lease", sender, n)
+        taken_at = self._clock.monotonic()
+        begin = int(first) / 1e6 + self._clock.offset - taken_at
         return Lease(
-            starts=tuple(start for start in starts if start >= -late),  # the others grew old on the way here
+            starts=_starts(begin, granted, int(spacing) / 1e6),
             wait=timedelta(microseconds=int(wait)),
-            taken_at=received,
+            taken_at=taken_at,
             token=token.decode(),
             spacing_us=int(spacing),
         )
@@ -123,7 +123,8 @@ class SenderLimit:
         """
         if not 0 < k <= len(lease.starts):
             return False
-        return bool(self._call("give_back", sender, lease.token, k * lease.spacing_us))
+        (taken_back,) = self._call("give_back", sender, lease.token, k * lease.spacing_us)
+        return bool(taken_back)
 
     def throttled(self, sender: str) -> SenderState:
         """The provider said "too fast": halves the rate and stops for PAUSE; more answers within it are only counted.
@@ -137,11 +138,22 @@ class SenderLimit:
         """The sender as it is now; changes nothing. Raises RoadUnavailable, UnknownSender."""
         return self._state(sender, self._call("state", sender))
 
-    def _call(self, op: str, sender: str, *more: int | float | str) -> Any:
-        now, rate = self._clock.server_us(), self._rate(sender)
-        common = (now, rate, _us(JITTER), _us(AHEAD), RECOVERY, _us(REMEMBERED) // 1000)
+    def _tie(self, sender: str) -> None:
+        """Ties our clock to the server's before permits are at stake: at the first lease, and after a long silence."""
+        for _ in range(_TIES):
+            if self._clock.doubt <= SURE:
+                return
+            self._call("state", sender)
+
+    def _call(self, op: str, sender: str, *more: int | float | str) -> list[Any]:
+        args = (self._rate(sender), _us(JITTER), _us(AHEAD), RECOVERY, _us(REMEMBERED) // 1000, *more)
+        sent = self._clock.monotonic()
         with road(f"permits of {sender}"):
-            return self._script(keys=[f"{self._prefix}limit:sender:{sender}"], args=[op, *common, *more])
+            answer: list[Any] = self._script(
+                keys=[f"{self._prefix}limit:sender:{sender}"], args=[op, self._clock.server_us(), *args]
+            )
+        self._clock.note(sent, self._clock.monotonic(), int(answer[0]) / 1e6)
+        return answer[1:]
 
     def _rate(self, sender: str) -> float:
         try:
@@ -149,7 +161,7 @@ class SenderLimit:
         except KeyError:
             raise UnknownSender(f"sender {sender!r} has no rate: it is not among the configured senders") from None
 
-    def _state(self, sender: str, answer: Any) -> SenderState:
+    def _state(self, sender: str, answer: list[Any]) -> SenderState:
         current, waited, throttles, throttled_at = answer
         return SenderState(
             configured_rate=self._rate(sender),
@@ -158,6 +170,12 @@ class SenderLimit:
             throttles=int(throttles),
             last_throttle=datetime.fromtimestamp(int(throttled_at) / 1e6, UTC) if int(throttled_at) else None,
         )
+
+
+def _starts(first: float, granted: int, spacing: float) -> tuple[float, ...]:
+    """The times of the permits, without those that grew too old on the way here."""
+    starts = (first + i * spacing for i in range(granted))
+    return tuple(start for start in starts if start >= -LATE.total_seconds())
 
 
 def _us(span: timedelta) -> int:

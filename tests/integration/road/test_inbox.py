@@ -1,0 +1,80 @@
+"""The inbox on a real server: out of memory, durable, many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from redis import Redis
+
+from notifier.embedded import RunningServer, start_server
+from notifier.ids import new_id
+from notifier.inbox import Entry, Inbox, RoadUnavailable, Ticket
+from notifier.streams import Receipts
+from tests.fixtures.redis_server import connect
+
+
+@pytest.fixture
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server that this test may break."""
+    with start_server(tmp_path_factory.mktemp("own")) as server:
+        yield server
+
+
+def entries(number: int, size: int = 100) -> list[Entry]:
+    return [Entry(new_id(), f"key{i}", b"x" * size, "python") for i in range(number)]
+
+
+def test_out_of_memory_is_said_by_name_and_nothing_is_half_written(own_server: RunningServer) -> None:
+    with connect(own_server.url) as redis:
+        inbox = Inbox(redis, prefix="n:")
+        inbox.append(entries(1))
+        before = (redis.xlen("n:inbox"), sorted(redis.keys()))
+        redis.config_set("maxmemory", "1")
+        with pytest.raises(RoadUnavailable, match=r"appending to the inbox: Redis is out of memory \(OOM"):
+            inbox.append([Entry(new_id(), f"new{i}", b"{}", "python") for i in range(50)])
+        with pytest.raises(RoadUnavailable, match=r"keeping a receipt: Redis is out of memory"):
+            Receipts(redis, "n:").append("meta", b"{}")
+        assert (redis.xlen("n:inbox"), sorted(redis.keys())) == before
+        redis.config_set("maxmemory", "0")
+        assert len(inbox.append([Entry(new_id(), "new1", b"{}", "python")])) == 1
+
+
+def test_durable_entries_survive_a_killed_server(tmp_path_factory: pytest.TempPathFactory) -> None:
+    place = tmp_path_factory.mktemp("durable")
+    written = entries(50)
+    with start_server(place) as server, connect(server.url) as redis:
+        Inbox(redis, prefix="n:", durable=True).append(written)
+        server.kill()
+    with start_server(place) as server, connect(server.url) as redis:
+        again = Inbox(redis, prefix="n:").append(written)
+        assert redis.xlen("n:inbox") == 50
+    assert again == [Ticket(entry.event_id, "queued") for entry in written]
+
+
+def test_durable_without_an_append_only_file_is_refused_with_advice(own_server: RunningServer) -> None:
+    with connect(own_server.url) as redis:
+        redis.config_set("appendonly", "no")
+        with pytest.raises(RoadUnavailable, match="Set `appendonly yes`, or durable off"):
+            Inbox(redis, prefix="n:", durable=True).append(entries(1))
+
+
+def test_of_many_doors_with_the_same_events_each_event_enters_once(redis_client: Redis, redis_url: str) -> None:
+    def door(_: int) -> list[Ticket]:
+        with connect(redis_url) as redis:
+            return Inbox(redis, prefix="n:").append(entries(600))
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(door, range(4)))
+    assert redis_client.xlen("n:inbox") == 600
+    for copies in zip(*answers, strict=True):
+        assert len({ticket.event_id for ticket in copies}) == 1
+        assert [ticket.status for ticket in copies].count("queued") == 1
+
+
+def test_scripts_are_loaded_again_after_the_server_forgot_them(redis_client: Redis) -> None:
+    inbox = Inbox(redis_client, prefix="n:")
+    inbox.append(entries(1))
+    redis_client.script_flush()
+    assert inbox.append([Entry("id2", "other", b"{}", "python")]) == [Ticket("id2", "queued")]

@@ -1,0 +1,213 @@
+"""Readers, quarantine and receipts on a real server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from notifier.inbox import InboxFull, RoadUnavailable
+from notifier.streams import Backlog, Item, Quarantine, Receipts, StreamReader
+from tests.fixtures.redis_server import connect
+
+LONG = timedelta(minutes=5)
+AT_ONCE = timedelta(0)  # reclaims everything that another holds
+
+
+def reader(redis: Redis, consumer: str = "a", reclaim_after: timedelta = LONG) -> StreamReader:
+    return StreamReader(redis, "s", "g", consumer, reclaim_after=reclaim_after)
+
+
+def fill(redis: Redis, number: int) -> list[bytes]:
+    return [redis.xadd("s", {"n": i}) for i in range(number)]  # type: ignore[misc]
+
+
+def values(items: list[Item]) -> list[int]:
+    return [int(item.fields[b"n"]) for item in items]
+
+
+def test_a_reader_gets_what_was_appended_before_its_group_existed(redis_client: Redis) -> None:
+    ids = fill(redis_client, 3)
+    assert reader(redis_client).read(2, None) == [
+        Item(ids[0], {b"n": b"0"}, 1),
+        Item(ids[1], {b"n": b"1"}, 1),
+    ]
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_either_protocol_is_understood(redis_client: Redis, redis_url: str, protocol: int) -> None:
+    fill(redis_client, 2)
+    client = Redis.from_url(redis_url, protocol=protocol)
+    assert values(reader(client).read(10, None)) == [0, 1]
+    assert reader(client, "b").read(10, None) == []
+    client.close()
+
+
+def test_consumers_share_the_work(redis_client: Redis) -> None:
+    fill(redis_client, 4)
+    a, b = reader(redis_client, "a"), reader(redis_client, "b")
+    assert (values(a.read(2, None)), values(b.read(9, None)), a.read(1, None)) == ([0, 1], [2, 3], [])
+
+
+def test_done_removes_for_good(redis_client: Redis) -> None:
+    fill(redis_client, 2)
+    a = reader(redis_client)
+    ids = [item.id for item in a.read(2, None)]
+    a.done(ids)
+    a.done(ids)
+    assert (redis_client.xlen("s"), a.backlog()) == (0, Backlog(0, 0, None))
+
+
+def test_a_batch_of_a_dead_consumer_goes_to_another_before_anything_new(redis_client: Redis) -> None:
+    fill(redis_client, 3)
+    reader(redis_client, "dead").read(2, None)
+    heir = reader(redis_client, "heir", AT_ONCE)
+    first = heir.read(2, None)
+    assert (values(first), [item.deliveries for item in first]) == ([0, 1], [2, 2])
+    heir.done([item.id for item in first])
+    assert values(heir.read(2, None)) == [2]
+
+
+def test_a_batch_of_a_living_consumer_is_left_alone(redis_client: Redis) -> None:
+    fill(redis_client, 2)
+    reader(redis_client, "alive").read(2, None)
+    assert reader(redis_client, "other").read(2, None) == []
+
+
+def test_of_two_heirs_each_entry_goes_to_one(redis_client: Redis) -> None:
+    fill(redis_client, 4)
+    reader(redis_client, "dead").read(4, None)
+    idle = timedelta(milliseconds=30)
+    _until(lambda: min(p["time_since_delivered"] for p in _pending(redis_client)) > 30)
+    a, b = reader(redis_client, "a", idle), reader(redis_client, "b", idle)
+    assert (values(a.read(3, None)), values(b.read(4, None))) == ([0, 1, 2], [3])
+
+
+def test_a_consumer_that_starts_again_under_its_name_gets_its_own_back_at_once(redis_client: Redis) -> None:
+    fill(redis_client, 5)
+    reader(redis_client, "a").read(3, None)
+    again = reader(redis_client, "a")
+    assert [values(again.read(2, None)) for _ in range(3)] == [[0, 1], [2], [3, 4]]
+
+
+def test_a_poison_entry_is_counted_at_every_handing_out(redis_client: Redis) -> None:
+    fill(redis_client, 1)
+    counts = [reader(redis_client, "a").read(1, None)[0].deliveries for _ in range(4)]
+    assert counts == [1, 2, 3, 4]
+
+
+def test_entries_deleted_while_they_were_held_are_dropped(redis_client: Redis) -> None:
+    ids = fill(redis_client, 3)
+    reader(redis_client, "dead").read(3, None)
+    redis_client.xdel("s", ids[0], ids[1])
+    heir = reader(redis_client, "heir", AT_ONCE)
+    assert values(heir.read(9, None)) == [2]
+    assert heir.backlog().pending == 1
+
+
+def test_own_entries_deleted_meanwhile_do_not_hide_the_rest(redis_client: Redis) -> None:
+    ids = fill(redis_client, 4)
+    reader(redis_client, "a").read(4, None)
+    redis_client.xdel("s", ids[0], ids[1])
+    assert values(reader(redis_client, "a").read(2, None)) == [2, 3]
+
+
+def test_a_reader_goes_on_when_the_server_was_emptied(redis_client: Redis) -> None:
+    fill(redis_client, 2)
+    a = reader(redis_client)
+    a.read(1, None)
+    redis_client.flushdb()
+    assert (a.backlog(), a.read(1, None)) == (Backlog(0, 0, None), [])
+    fill(redis_client, 1)
+    assert values(a.read(1, None)) == [0]
+
+
+def test_waiting_ends_when_something_comes(redis_client: Redis, redis_url: str) -> None:
+    a = reader(redis_client)
+    a.read(1, None)
+    with connect(redis_url) as other:
+        other.xadd("s", {"n": 7})
+    assert values(a.read(1, timedelta(seconds=30))) == [7]
+
+
+def test_waiting_for_less_than_a_millisecond_is_not_waiting_for_ever(redis_client: Redis) -> None:
+    assert reader(redis_client).read(1, timedelta(microseconds=1)) == []
+
+
+def test_the_backlog_tells_length_pending_and_age(redis_client: Redis) -> None:
+    redis_client.xadd("s", {"n": 0}, id="1-0")  # in 1970
+    fill(redis_client, 2)
+    a = reader(redis_client)
+    a.read(1, None)
+    backlog = a.backlog()
+    assert (backlog.length, backlog.pending) == (3, 1)
+    assert backlog.oldest_age is not None
+    assert backlog.oldest_age > timedelta(days=365 * 50)
+
+
+def test_without_redis_a_reader_says_so() -> None:
+    away = Redis(port=1, retry=Retry(NoBackoff(), 0))
+    with pytest.raises(RoadUnavailable, match="reading s: Redis does not answer"):
+        reader(away).read(1, None)
+
+
+def test_a_stream_that_is_something_else_is_an_error_and_not_a_loop(redis_client: Redis) -> None:
+    redis_client.set("s", "text")
+    with pytest.raises(RoadUnavailable, match="reading s: Redis failed"):
+        reader(redis_client).read(1, None)
+
+
+def test_quarantine_keeps_an_item_with_its_reason(redis_client: Redis) -> None:
+    quarantine = Quarantine(redis_client, "n:")
+    quarantine.put({b"id": b"e1", b"body": b"{}"}, "unknown_shop", "x" * 2_000)
+    (kept,) = quarantine.list(10)
+    assert (kept.fields, kept.reason, kept.detail) == ({b"id": b"e1", b"body": b"{}"}, "unknown_shop", "x" * 1_000)
+    assert abs(kept.at - datetime.now(UTC)) < timedelta(minutes=1)
+    assert quarantine.length() == 1
+
+
+def test_taken_items_are_gone_and_belong_to_one_caller(redis_client: Redis) -> None:
+    quarantine = Quarantine(redis_client, "n:")
+    for number in range(3):
+        quarantine.put({b"n": b"%d" % number}, "poison")
+    first, second, _ = quarantine.list(3)
+    assert [item.fields for item in quarantine.take([first.id, second.id])] == [{b"n": b"0"}, {b"n": b"1"}]
+    assert (quarantine.take([first.id]), quarantine.take([]), quarantine.length()) == ([], [], 1)
+
+
+def test_a_receipt_is_kept_with_provider_and_query(redis_client: Redis) -> None:
+    Receipts(redis_client, "n:").append("meta", b'{"entry":[]}', "a=1&b=2")
+    (item,) = StreamReader(redis_client, "n:receipts", "receipts", "a", reclaim_after=LONG).read(1, None)
+    assert item.fields == {b"provider": b"meta", b"body": b'{"entry":[]}', b"query": b"a=1&b=2"}
+
+
+def test_a_body_of_three_megabytes_is_kept(redis_client: Redis) -> None:
+    Receipts(redis_client, "n:").append("meta", b"x" * 3_145_728)
+    (item,) = StreamReader(redis_client, "n:receipts", "receipts", "a", reclaim_after=LONG).read(1, None)
+    assert len(item.fields[b"body"]) == 3_145_728
+
+
+def test_a_full_stream_of_receipts_refuses_before_writing(redis_client: Redis) -> None:
+    receipts = Receipts(redis_client, "n:", max_length=1)
+    receipts.append("meta", b"1")
+    with pytest.raises(InboxFull, match="stream of receipts is full: 1 entries, at most 1"):
+        receipts.append("meta", b"2")
+    assert redis_client.xlen("n:receipts") == 1
+
+
+def _pending(redis: Redis) -> list[dict[str, int]]:
+    return redis.xpending_range("s", "g", min="-", max="+", count=10)  # type: ignore[return-value]
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    """Waits for the server's clock to have moved, a look at a time."""
+    for _ in range(1_000):
+        if condition():
+            return
+        time.sleep(0.005)
+    raise AssertionError("the condition never came true")
