@@ -112,10 +112,12 @@ def _perform(home: Path, screen: Screen, stopping: StopFlag, began: float) -> Su
             contextlib.closing(_doors(settings, home, environment(settings, addresses, secrets)))
         )
         ledger = stack.enter_context(_ledger(settings))
-        play = Play(samples, doors, ledger, Sandbox(urls.sandbox_url), screen, stopping, lambda: _check(supervisor))
+        play = Play(
+            samples, doors, ledger, Sandbox(urls.sandbox_url), screen, stopping, lambda: _check(supervisor), began
+        )
         with screen:
             play.run(samples_dir / "rejected.jsonl")
-        return None if stopping() else play.verdict(time.monotonic() - began)
+        return None if stopping() else play.verdict()
 
 
 def _settings(home: Path) -> tuple[Settings, Addresses]:

@@ -20,7 +20,7 @@ BUFFER = "2s"
 # What the demo changes in config/notifier.toml, besides addresses. Requests that are never answered end sooner, for the
 # same reason as above; everything else is as it would be on your machine.
 _TIMINGS: dict[str, dict[str, str]] = {
-    "fallback": {"buffer": BUFFER},
+    "fallback": {"buffer": BUFFER, "unknown_wait": TTL},
     "drain": {"request_timeout": "4s", "connect_timeout": "2s"},
 }
 _TTL_LINE = re.compile(r"^ttl: .*$", re.MULTILINE)

@@ -6,11 +6,14 @@ What was shown comes from the sandbox's own record; the ledger is only asked wha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from notifier.demo.samples import DUPLICATE, STORED, Sample
+
+# Of a run that went wrong the first faults tell the story; the rest is in the ledger (--keep).
+FAULTS_SHOWN = 20
 
 ENDED = frozenset({"told", "suppressed", "unreached"})
 
@@ -74,7 +77,8 @@ class Summary:
         return not (self.wrong or self.lost or self.doubles or self.pending)
 
     def as_json(self) -> dict[str, Any]:
-        return {"ok": self.ok, **asdict(self)}
+        """One JSON object; of what is wrong the first lines, and how many there are."""
+        return {"ok": self.ok, **asdict(self), "faults": len(self.wrong), "wrong": self.wrong[:FAULTS_SHOWN]}
 
 
 def shown_by_key(found: Mapping[str, Found], arrivals: Iterable[Mapping[str, Any]]) -> dict[str, list[Seen]]:
@@ -94,11 +98,15 @@ def judge(
     samples: Sequence[Sample],
     found: Mapping[str, Found],
     shown: Mapping[str, Sequence[Seen]],
+    accepted: Set[str],
     *,
     rejected: int,
     seconds: float,
 ) -> Summary:
-    """The figures and every difference. `shown` counts for what was told; the ledger must say the same."""
+    """The figures and every difference. `shown` counts for what was told; the ledger must say the same.
+
+    accepted: the keys that a door took.
+    """
     firsts = [sample for sample in samples if sample.ending != DUPLICATE]
     notified = {key: one for key, one in found.items() if one.state is not None}
     told = [seen[0] for key, seen in shown.items() if key and seen]
@@ -115,7 +123,7 @@ def judge(
         suppressed=dict(sorted(reasons.items())),
         unreached=sum(one.state == "unreached" for one in notified.values()),
         pending=sum(not one.ended for one in notified.values()),
-        lost=sum(_is_lost(sample.key, found, shown) for sample in firsts),
+        lost=sum(_is_lost(key, found, shown) for key in accepted),
         doubles=sum(len(seen) > 1 for key, seen in shown.items() if key) + len(shown.get("", ())),
         seconds=round(seconds, 1),
         wrong=[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from notifier.demo.judge import Summary
+from notifier.demo.judge import FAULTS_SHOWN, Summary
 
 PLAIN_EVERY = timedelta(seconds=3)
 
@@ -77,7 +78,10 @@ class Screen:
 
 
 def _plain(seen: Snapshot) -> str:
-    states = ", ".join(f"{name} {count}" for name, count in sorted(seen.states.items()))
+    by_state: Counter[str] = Counter()
+    for ending, count in seen.states.items():
+        by_state[ending.partition(" ")[0]] += count
+    states = ", ".join(f"{name} {count}" for name, count in sorted(by_state.items()))
     shown = ", ".join(f"{channel} {count}" for channel, count in seen.shown.items())
     return (
         f"{seen.seconds:4.0f} s  handed in {seen.handed}/{seen.lines}  ended {seen.ended}  |  {states or 'nothing yet'}"
@@ -115,8 +119,6 @@ def _lanes(lanes: Sequence[LaneRow]) -> Table:
     return table
 
 
-_FAULTS_SHOWN = 20
-
 _REASONS: Mapping[str, str] = {
     "no_recipient": "had no phone that could receive a message",
     "no_consent": "concerned people who had not allowed it",
@@ -148,7 +150,7 @@ def last_word(summary: Summary) -> str:
     ]
     if summary.ok:
         return "\n".join([*lines, "Every event ended as it should."])
-    faults = [f"  {fault}" for fault in summary.wrong[:_FAULTS_SHOWN]]
-    if len(summary.wrong) > _FAULTS_SHOWN:
-        faults.append(f"  and {len(summary.wrong) - _FAULTS_SHOWN} more")
+    faults = [f"  {fault}" for fault in summary.wrong[:FAULTS_SHOWN]]
+    if len(summary.wrong) > FAULTS_SHOWN:
+        faults.append(f"  and {len(summary.wrong) - FAULTS_SHOWN} more")
     return "\n".join([*lines, f"{len(summary.wrong)} events did not end as they should:", *faults])

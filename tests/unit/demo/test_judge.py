@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,12 +21,12 @@ def _sample(key: str, ending: str, line: int = 1) -> Sample:
 
 
 def _seen(channel: str = "whatsapp", **changes: Any) -> Seen:
-    return Seen(**{"channel": channel, "read": True, "to": PHONE, "language": "ar"} | changes)
+    return replace(Seen(channel, read=True, to=PHONE, language="ar"), **changes)
 
 
 def _judged(sample: Sample, found: Found | None, *seen: Seen) -> Summary:
     ledger = {} if found is None else {sample.key: found}
-    return judge([sample], ledger, {sample.key: seen} if seen else {}, rejected=0, seconds=1.26)
+    return judge([sample], ledger, {sample.key: seen} if seen else {}, {sample.key}, rejected=0, seconds=1.26)
 
 
 TOLD = Found("told", None, "whatsapp", frozenset({"d1"}))
@@ -65,7 +66,7 @@ def test_two_messages_for_one_notification_are_a_double_over_all_channels() -> N
 
 def test_a_message_that_belongs_to_no_event_is_a_double_too() -> None:
     sample = _sample("k", "stored")
-    summary = judge([sample], {"k": Found(None)}, {"": [_seen()]}, rejected=0, seconds=0)
+    summary = judge([sample], {"k": Found(None)}, {"": [_seen()]}, {"k"}, rejected=0, seconds=0)
     assert (summary.doubles, summary.told, summary.ok) == (1, 0, False)
 
 
@@ -85,6 +86,11 @@ def test_lost_is_what_shows_neither_message_nor_reason(label: str, found: Found 
     assert _judged(_sample("k", "told:whatsapp"), found).lost == lost, label
 
 
+def test_what_no_door_took_is_not_lost_though_it_is_wrong() -> None:
+    summary = judge([_sample("k", "told:whatsapp")], {}, {}, set(), rejected=0, seconds=0)
+    assert (summary.lost, len(summary.wrong)) == (0, 1)
+
+
 def test_silence_on_purpose_must_be_silent_on_the_phone() -> None:
     summary = _judged(_sample("k", "suppressed:opted_out"), Found("suppressed", "opted_out"), _seen("sms"))
     assert summary.wrong == ["line 1 (k): must show on no phone, the sandbox showed it sms"]
@@ -92,7 +98,7 @@ def test_silence_on_purpose_must_be_silent_on_the_phone() -> None:
 
 def test_copies_are_counted_and_not_judged() -> None:
     samples = [_sample("k", "told:whatsapp"), _sample("k", "duplicate", 2)]
-    summary = judge(samples, {"k": TOLD}, {"k": [_seen()]}, rejected=3, seconds=0)
+    summary = judge(samples, {"k": TOLD}, {"k": [_seen()]}, {"k"}, rejected=3, seconds=0)
     assert (summary.events, summary.duplicates, summary.rejected, summary.notifications) == (2, 1, 3, 1)
     assert summary.ok
 
@@ -100,7 +106,7 @@ def test_copies_are_counted_and_not_judged() -> None:
 def test_reasons_are_counted() -> None:
     samples = [_sample(f"k{n}", f"suppressed:{why}") for n, why in enumerate(("stale", "stale", "expired"))]
     ledger = {sample.key: Found("suppressed", sample.ending.partition(":")[2]) for sample in samples}
-    assert judge(samples, ledger, {}, rejected=0, seconds=0).suppressed == {"expired": 1, "stale": 2}
+    assert judge(samples, ledger, {}, set(ledger), rejected=0, seconds=0).suppressed == {"expired": 1, "stale": 2}
 
 
 def test_the_summary_as_json_holds_every_promised_figure() -> None:

@@ -14,8 +14,8 @@ FEED = timedelta(seconds=20)
 DAY = timedelta(days=1)
 
 
-def _sample(happened: datetime, order: str = "1", **body: Any) -> Sample:
-    return Sample(1, {"shop": "s", "order_id": order, "occurred_at": happened.isoformat(), **body}, "key", "stored")
+def _sample(happened: datetime, **body: Any) -> Sample:
+    return Sample(1, {"shop": "s", "order_id": "1", "occurred_at": happened.isoformat(), **body}, "key", "stored")
 
 
 def _retimed(*samples: Sample) -> list[Timed]:

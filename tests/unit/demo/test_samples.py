@@ -126,7 +126,8 @@ def test_the_configuration_fits_the_templates_and_routes_every_country() -> None
 def test_every_sort_of_ending_occurs() -> None:
     counted = Counter(sample.ending for sample in SAMPLES)
     assert set(counted) == {
-        "told:whatsapp", "told:sms", "unreached:all_channels_failed", STORED, DUPLICATE,
+        "told:whatsapp", "told:sms", STORED, DUPLICATE,
+        *(f"unreached:{why}" for why in ("all_channels_failed", "refused", "unknown_outcome")),
         *(f"suppressed:{why}" for why in
           ("no_recipient", "no_consent", "opted_out", "stale", "superseded", "expired", "disabled")),
     }  # fmt: skip

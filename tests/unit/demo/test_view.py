@@ -56,7 +56,7 @@ def test_without_a_terminal_there_is_one_plain_line_at_a_time() -> None:
         screen.show(SEEN)
         screen.show(SEEN)  # sooner than the next line is due
     assert _written(console).splitlines() == [
-        "   7 s  handed in 80/525  ended 61  |  suppressed stale 3, told whatsapp 58  |  on phones: whatsapp 58, sms 0"
+        "   7 s  handed in 80/525  ended 61  |  suppressed 3, told 58  |  on phones: whatsapp 58, sms 0"
         "  |  21 messages/s  2 phones are off",
     ]
 
