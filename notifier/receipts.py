@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from notifier import telemetry
 from notifier.channels import adapter
-from notifier.channels.contract import OutcomeClass, ReceiptUpdate, StopRequest, TemplateStatus, Update
+from notifier.channels.contract import NOT_TOLD, OutcomeClass, ReceiptUpdate, StopRequest, TemplateStatus, Update
 from notifier.effects import Seen, note_outcomes, store_breaker
 from notifier.follow import carry_on
 from notifier.ids import new_id
@@ -45,7 +45,7 @@ class ReceiptReport:
 
 def take_receipts(runtime: Runtime, items: Sequence[Item], now: datetime) -> ReceiptReport:
     """Applies a batch of raw webhook bodies from the stream in one transaction. The caller acknowledges them after."""
-    updates = [(item.fields[b"provider"].decode(), update) for item in items for update in _read(item)]
+    updates = [(item.fields[b"provider"].decode(), _dated(update, now)) for item in items for update in _read(item)]
     with runtime.ledger.begin() as conn:
         report = apply_updates(conn, runtime, updates, now)
     runtime.wake(report.lanes)
@@ -56,6 +56,11 @@ def _read(item: Item) -> Sequence[Update]:
     provider = item.fields[b"provider"].decode()
     query = dict(parse_qsl(item.fields.get(b"query", b"").decode()))
     return adapter(provider).read_updates(item.fields[b"body"], query)
+
+
+def _dated(update: Update, now: datetime) -> Update:
+    """Adapters have no clock: where the provider told no time, the time of arrival counts."""
+    return replace(update, at=now) if update.at == NOT_TOLD else update
 
 
 def apply_updates(
