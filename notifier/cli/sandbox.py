@@ -24,7 +24,7 @@ def sandbox(config: Path | None, host: str, port: int) -> None:
     import uvicorn
 
     from notifier.sandbox.app import create_app
-    from notifier.sandbox.config import SandboxConfig, load_config
+    from notifier.sandbox.config import load_config, practice_config
 
-    app = create_app(load_config(config) if config else SandboxConfig())
+    app = create_app(load_config(config) if config else practice_config())
     uvicorn.run(app, host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=5)
