@@ -18,19 +18,22 @@ from starlette.routing import Route
 from notifier import telemetry
 from notifier.channels.meta import verify_subscription
 from notifier.gateway.bodies import read_body
+from notifier.gateway.commit import GroupCommit
 from notifier.gateway.doors import Door
 from notifier.gateway.problems import Refusal, refused
-from notifier.inbox import InboxFull
 from notifier.road import RoadUnavailable
 from notifier.streams import Receipts
+
+# Bytes from which a signature is checked on a thread: hashing so many takes as long as the hop there.
+LARGE = 64 * 1024
 
 
 class ReceiptRoute:
     """POST /receipts/<provider>. public_url: how the provider calls us, for the schemes that sign the address too."""
 
-    def __init__(self, door: Door, receipts: Receipts, public_url: str) -> None:
+    def __init__(self, door: Door, commit: GroupCommit, public_url: str) -> None:
         self._door = door
-        self._receipts = receipts
+        self._commit = commit
         self._public_url = public_url.rstrip("/")
         self.path = f"/receipts/{door.provider}"
 
@@ -38,37 +41,40 @@ class ReceiptRoute:
         """Answers the provider's own success only after the body is in Redis."""
         try:
             body = await read_body(request, self._door.largest)
-            # One hop to a thread for hashing (up to 3 MB, several secrets) and for Redis: neither may stop the loop.
-            await run_in_threadpool(self.keep, body, request.headers, request.url.query)
+            await self._keep(body, request.headers, request.url.query)
         except Refusal as refusal:
             return refused(self.path, refusal)
         return Response(status_code=self._door.success)
 
-    def keep(self, body: bytes, headers: Mapping[str, str], query: str) -> None:
+    async def _keep(self, body: bytes, headers: Mapping[str, str], query: str) -> None:
         """Append the body if one of the secrets signed it.
 
         Raises Refusal: 401 when none did; 503 when Redis is away or the stream is full, so that the provider repeats.
         """
         begun = time.monotonic()
-        url = f"{self._public_url}{self.path}" + (f"?{query}" if query else "")
-        if not self._door.check(body, headers, url, self._door.secrets_for(body)):
-            raise Refusal(
-                HTTPStatus.UNAUTHORIZED, "signature", "The signature is missing, or not made with our secret."
-            )
+        hashed = run_in_threadpool(self._signed, body, headers, query) if len(body) > LARGE else None
+        if not (self._signed(body, headers, query) if hashed is None else await hashed):
+            detail = "The signature is missing, or not made with our secret."
+            raise Refusal(HTTPStatus.UNAUTHORIZED, "signature", detail)
         try:
-            self._receipts.append(self._door.provider, body, query)
+            kept = await self._commit.append(self._door.provider, body, query)
         except RoadUnavailable as error:
             raise _again("road-away", "The receipt could not be kept. Please send it again.") from error
-        except InboxFull as error:
-            raise _again("road-full", "Too many receipts are waiting. Please send it again later.") from error
+        if not kept:
+            raise _again("road-full", "Too many receipts are waiting. Please send it again later.")
         telemetry.note("gateway.receipts", provider=self._door.provider, seconds=time.monotonic() - begun)
+
+    def _signed(self, body: bytes, headers: Mapping[str, str], query: str) -> bool:
+        url = f"{self._public_url}{self.path}" + (f"?{query}" if query else "")
+        return self._door.check(body, headers, url, self._door.secrets_for(body))
 
 
 def receipt_routes(
     doors: tuple[Door, ...], receipts: Receipts, public_url: str, tokens: tuple[str, ...]
 ) -> list[Route]:
     """A POST a door, and Meta's handshake. Plain Starlette routes: nothing of a receipt is validated here."""
-    routes = [ReceiptRoute(door, receipts, public_url) for door in doors]
+    commit = GroupCommit(receipts)
+    routes = [ReceiptRoute(door, commit, public_url) for door in doors]
 
     async def handshake(request: Request) -> Response:
         challenge = verify_subscription(request.query_params, tokens)

@@ -141,7 +141,7 @@ def test_errors_of_the_framework_are_problems_too(
 
 def test_a_fault_of_ours_is_a_500_that_tells_nothing(build: Build, redis_client: Redis) -> None:
     class Broken:
-        def append(self, provider: str, body: bytes, query: str) -> None:
+        def append_many(self, bodies: object) -> list[bool]:
             raise ZeroDivisionError("the phone was +201001234567")
 
     broken = build(redis_client, receipts=Broken())
