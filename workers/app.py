@@ -42,13 +42,19 @@ def _keep_our_logging(**_: object) -> None:
 
 @signals.worker_ready.connect
 def _say_ready(sender: Any, **_: object) -> None:
-    queues = ",".join(sorted(sender.app.amqp.queues.consume_from))
-    telemetry.note("worker.started", worker=sender.hostname, queues=queues)
+    _started(sender.hostname, ",".join(sorted(sender.app.amqp.queues.consume_from)))
 
 
 @signals.beat_init.connect
 def _say_beat(**_: object) -> None:
-    telemetry.note("worker.started", worker="beat", queues="")
+    _started("beat", "")
+
+
+def _started(worker: str, queues: str) -> None:
+    settings = load_settings()
+    if settings.metrics_port:
+        telemetry.serve_metrics(settings.metrics_port, settings.gateway_host)
+    telemetry.note("worker.started", worker=worker, queues=queues)
 
 
 @lru_cache(maxsize=1)
