@@ -25,9 +25,8 @@ class Driven:
 
     def server_us(self) -> int:
         self.real += self.out
-        self.back = next(self.slow_replies, self.back)
         moment = round((self.real + self.skew) * 1e6)
-        self.real += self.back
+        self.real += next(self.slow_replies, self.back)
         return moment
 
     def redis(self) -> FakeRedis:

@@ -121,3 +121,28 @@ def test_greedy_workers_with_late_uses_stay_within_the_rate_and_close_to_it() ->
         shift.driven.real += 0.015
     assert worst_second(shift.uses) <= 80
     assert len(shift.uses) / (max(shift.uses) - begin) >= 0.975 * 80
+
+
+def test_permits_returned_after_somebody_else_leased_are_not_dealt_out_twice() -> None:
+    shift = Shift("wa")
+    a, b, c = shift.workers
+    unused = a.lease("wa", 6)
+    shift._use(b.lease("wa", 6), 6, late=0.0)
+    a.give_back("wa", unused, 6)
+    for _ in range(60):
+        lease = c.lease("wa", 12)
+        shift._use(lease, len(lease.starts), late=0.0)
+        shift.driven.real += 0.02
+    assert worst_second(shift.uses) <= 80
+
+
+def test_workers_whose_first_reply_is_held_up_use_their_permits_no_later_than_the_others() -> None:
+    shift = Shift("wa")
+    for turn in range(60):
+        if turn < 20:  # a new worker each turn: it knows the server's clock by one slow call only
+            shift.driven.slow_replies = iter([0.1])
+            shift.workers[0] = shift.driven.limiter()
+        lease = shift.workers[0].lease("wa", 12)
+        shift._use(lease, len(lease.starts), late=0.0)
+        shift.driven.real += 0.02
+    assert worst_second(shift.uses) <= 80
