@@ -28,7 +28,9 @@ def celery_configuration(settings: Settings) -> dict[str, Any]:
     """The configuration of the Celery app."""
     url = settings.celery_url
     redis = urlsplit(url).scheme.startswith(("redis", "rediss", "sentinel"))
-    options = {**_REDIS_OPTIONS, "global_keyprefix": f"{settings.key_prefix}celery:"} if redis else _AMQP_OPTIONS
+    # No key prefix: a backend publishes `notifier.ingest` with the Celery app that it has. Who shares a Redis with
+    # another Celery application gives the broker a database of its own (broker_url).
+    options = _REDIS_OPTIONS if redis else _AMQP_OPTIONS
     return {
         "broker_url": url,
         "broker_transport_options": options,

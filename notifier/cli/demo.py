@@ -143,9 +143,8 @@ def _register(settings: Settings, practice: Practice, base_url: str, screen: Scr
 
 def _doors(settings: Settings, home: Path, env: Mapping[str, str]) -> Doors:
     inbox = Inbox(open_road(env["NOTIFIER_REDIS_URL"]), prefix=settings.key_prefix)
-    # All that a backend with Celery has to know: the broker, and the prefix of its keys.
+    # All that a backend with Celery has to know is the broker.
     celery = Celery("shop", broker=env["NOTIFIER_REDIS_URL"], set_as_current=False)
-    celery.conf.broker_transport_options = {"global_keyprefix": f"{settings.key_prefix}celery:"}
 
     def run(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
         return spawn(Spec("ingest", command(*arguments), "", 0, GRACE, env), settings.data_dir / "logs" / "ingest.log")
