@@ -1,4 +1,4 @@
-"""Handing events in as shops do: in Python, as a Celery task by name, and as a file."""
+"""Handing events in as shops do: in Python, as a Celery task by name, and as a file (the export of an older system)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,6 @@ from notifier.inbox import Inbox
 # The fashion shop's backend knows Celery only, and of notifier nothing but the task's name.
 CELERY_SHOP = "atelie-lume"
 
-# The homeware shop begins with an export from its old system, handed in as a file; then it calls Python.
-FILE_SHOP = "fern-and-kiln"
-
 
 @dataclass(slots=True)
 class Doors:
@@ -36,23 +33,16 @@ class Doors:
     run: Callable[[Sequence[str]], subprocess.Popen[bytes]]
     handed: Counter[str] = field(default_factory=Counter)
     _ingests: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    _file_used: bool = False
 
     def hand_in(self, lines: Sequence[Timed]) -> None:
-        """Hands these events in, each by its shop's door, in their order."""
-        by_shop: dict[str, list[dict[str, Any]]] = {}
+        """Hands these events in, in their order: old ones as a file, the others by their shop's door."""
+        by_door: dict[str, list[dict[str, Any]]] = {}
         for line in lines:
-            by_shop.setdefault(line.body["shop"], []).append(line.body)
-        for shop, bodies in by_shop.items():
-            if shop == CELERY_SHOP:
-                self._publish(bodies)
-            elif shop == FILE_SHOP and not self._file_used:
-                self._file_used = True
-                self._ingest(self._written("export.jsonl", bodies))
-                self.handed["file"] += len(bodies)
-            else:
-                notify_many(bodies, inbox=self.inbox)
-                self.handed["python"] += len(bodies)
+            door = "file" if line.old else "celery" if line.body["shop"] == CELERY_SHOP else "python"
+            by_door.setdefault(door, []).append(line.body)
+        for door, bodies in by_door.items():
+            self._by_door[door](bodies)
+            self.handed[door] += len(bodies)
 
     def hand_in_rejects(self, path: Path) -> None:
         """A file whose every line must be refused; a copy of it, for the refusals are written beside it."""
@@ -76,14 +66,21 @@ class Doors:
             process.wait()
         self.celery.close()
 
+    @property
+    def _by_door(self) -> Mapping[str, Callable[[Sequence[Mapping[str, Any]]], object]]:
+        return {
+            "file": self._export,
+            "celery": self._publish,
+            "python": lambda bodies: notify_many(bodies, inbox=self.inbox),
+        }
+
     def _publish(self, bodies: Sequence[Mapping[str, Any]]) -> None:
         self.celery.send_task("notifier.ingest", args=[list(bodies)], queue="intake", retry=False, ignore_result=True)
-        self.handed["celery"] += len(bodies)
 
-    def _written(self, name: str, bodies: Sequence[Mapping[str, Any]]) -> Path:
-        path = self.home / name
+    def _export(self, bodies: Sequence[Mapping[str, Any]]) -> None:
+        path = self.home / "export.jsonl"
         path.write_text("".join(json.dumps(body, ensure_ascii=False) + "\n" for body in bodies), encoding="utf-8")
-        return path
+        self._ingest(path)
 
     def _ingest(self, path: Path) -> None:
         self._ingests.append(self.run(("ingest", str(path))))

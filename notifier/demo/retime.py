@@ -16,11 +16,15 @@ WEEK = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """A sample moved to now. offset: since the start of the feed, not before which it is handed in."""
+    """A sample moved to now. offset: since the start of the feed, not before which it is handed in.
+
+    old: it is from before the story, and has kept its age.
+    """
 
     sample: Sample
     offset: timedelta
     body: dict[str, Any] = field(repr=False)
+    old: bool = False
 
 
 def retimed(samples: Sequence[Sample], start: datetime, feed: timedelta) -> list[Timed]:
@@ -41,7 +45,7 @@ def retimed(samples: Sequence[Sample], start: datetime, feed: timedelta) -> list
     timed, latest = [], timedelta(0)
     for sample in samples:
         latest = max(latest, moved(sample.occurred_at) - start)
-        timed.append(Timed(sample, latest, _moved_body(sample, moved)))
+        timed.append(Timed(sample, latest, _moved_body(sample, moved), sample.occurred_at < begin))
     return timed
 
 

@@ -33,9 +33,10 @@ def test_first_and_last_line_span_the_feed() -> None:
 
 
 def test_a_line_from_before_the_week_keeps_its_age_and_comes_first() -> None:
-    old, *_ = _retimed(_sample(MONDAY - 30 * DAY), _sample(MONDAY), _sample(MONDAY + 4 * DAY))
+    old, *story = _retimed(_sample(MONDAY - 30 * DAY), _sample(MONDAY), _sample(MONDAY + 4 * DAY))
     assert old.offset == timedelta(0)
     assert _at(old) == NOW - 34 * DAY
+    assert [line.old for line in (old, *story)] == [True, False, False]
 
 
 def test_a_line_out_of_order_is_handed_in_at_its_turn_with_its_true_time() -> None:
