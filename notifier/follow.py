@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from notifier import telemetry
 from notifier.channels.contract import OutcomeClass
@@ -18,7 +19,7 @@ from notifier.ids import new_id
 from notifier.ledger import Connection, followups, plans, steps
 from notifier.ledger.followups import Ended
 from notifier.policy.consent import Denied, decide
-from notifier.policy.fallback import NextChannel, next_channel
+from notifier.policy.fallback import NextChannel, NoChannel, next_channel
 from notifier.policy.reasons import Reason
 from notifier.policy.shop import find_route
 from notifier.runtime import Runtime
@@ -73,8 +74,8 @@ def _decide(
     if end.obsolete_by:
         decided.suppress.append(steps.Suppress(end.notification_id, Reason.SUPERSEDED, end.obsolete_by))
         return
-    found = None if _final(runtime, end, now) else _next(runtime, end, records, now)
-    if found is not None:
+    found = NoChannel(()) if _final(runtime, end, now) else next_allowed(runtime, end, records, now)
+    if not isinstance(found, NoChannel):
         decided.open[str(end.reason)].append(_delivery(end, *found, now))
     elif end.reason == Reason.EXPIRED and end.position == 0:
         decided.suppress.append(steps.Suppress(end.notification_id, Reason.EXPIRED, end.lane))
@@ -89,12 +90,27 @@ def _final(runtime: Runtime, end: Ended, now: datetime) -> bool:
     return end.reason == Reason.UNKNOWN_OUTCOME and runtime.settings.fallback.unknown == "hold"
 
 
-def _next(
-    runtime: Runtime, end: Ended, records: Sequence[plans.ConsentRecord], now: datetime
-) -> tuple[NextChannel, str] | None:
-    """The channel that may still carry the message, allowed by consent and routed, with its lane."""
-    purpose = EVENT_KINDS[end.event].purpose
-    route = find_route(runtime.rules[end.shop].routes, end.country, end.event)
+class Routed(Protocol):
+    """What the choice of a channel needs to know. position: of the last channel tried; -1: none yet."""
+
+    @property
+    def shop(self) -> str: ...
+    @property
+    def country(self) -> str | None: ...
+    @property
+    def event(self) -> str: ...
+    @property
+    def channels(self) -> tuple[str, ...]: ...
+    @property
+    def position(self) -> int: ...
+
+
+def next_allowed(
+    runtime: Runtime, about: Routed, records: Sequence[plans.ConsentRecord], now: datetime
+) -> tuple[NextChannel, str] | NoChannel:
+    """The next channel that may carry the message, allowed by consent and routed, with its lane."""
+    purpose = EVENT_KINDS[about.event].purpose
+    route = find_route(runtime.rules[about.shop].routes, about.country, about.event)
     lanes = route.lanes if route else {}
 
     def against(channel: str) -> Reason | None:
@@ -103,8 +119,8 @@ def _next(
             return verdict.reason
         return None if channel in lanes else Reason.NO_ROUTE
 
-    found = next_channel(end.channels, end.position, against)
-    return (found, lanes[found.channel]) if isinstance(found, NextChannel) else None
+    found = next_channel(about.channels, about.position, against)
+    return (found, lanes[found.channel]) if isinstance(found, NextChannel) else found
 
 
 def _delivery(end: Ended, following: NextChannel, lane: str, now: datetime) -> plans.NewDelivery:

@@ -64,7 +64,9 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except NotifierError as error:
-            raise click.ClickException(str(error)) from error
+            from notifier.cli.exits import failed
+
+            raise failed(error) from error
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

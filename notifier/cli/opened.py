@@ -2,16 +2,82 @@
 
 from __future__ import annotations
 
-from notifier.runtime import Runtime, open_runtime
+import getpass
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+import click
+
+from notifier.door import open_road
+from notifier.inbox import Inbox
+from notifier.ledger.breakers import MACHINES
+from notifier.runtime import Publish, Runtime, open_runtime, utc_now
 from notifier.settings import Settings, load_settings
-
-
-def open_for_command(settings: Settings | None = None) -> Runtime:
-    """The runtime of a command line. Raises SettingsError, CatalogError; connections open when first used."""
-    return open_runtime(settings or load_settings(), _publish)
 
 
 def _publish(lane: str, channel: str) -> bool:
     from workers.app import publish_drain  # Celery costs half a second, and most commands publish nothing
 
     return publish_drain(lane, channel)
+
+
+def operator() -> str:
+    """Who runs this command, for the history: the user's name, or number where containers have no name for it."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = str(os.getuid())
+    return f"user {name}" if name in MACHINES or name.isdigit() else name
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a command takes from outside: the clock (aware UTC), the way to wake drains, and who runs it.
+
+    Whoever calls `main` with one as click's `obj` replaces them.
+    """
+
+    clock: Callable[[], datetime] = utc_now
+    publish: Publish = _publish
+    by: str = field(default_factory=operator)
+
+
+def surroundings() -> Surroundings:
+    """Those of the command that runs."""
+    context = click.get_current_context(silent=True)
+    return (context and context.find_object(Surroundings)) or Surroundings()
+
+
+def open_for_command(settings: Settings | None = None) -> Runtime:
+    """The runtime of a command line, closed when the command ends; connections open when first used.
+
+    Raises SettingsError, CatalogError.
+    """
+    around = surroundings()
+    runtime = replace(open_runtime(settings or load_settings(), around.publish), clock=around.clock)
+    at_end(runtime.ledger.dispose)
+    at_end(runtime.redis.close)
+    return runtime
+
+
+def open_inbox(settings: Settings | None = None) -> Inbox:
+    """The inbox alone, for commands that need neither ledger nor catalog."""
+    found = settings or load_settings()
+    redis = open_road(found.road_url)
+    at_end(redis.close)
+    return Inbox(
+        redis,
+        prefix=found.key_prefix,
+        max_length=found.inbox.max_length,
+        remember=found.inbox.remember,
+        durable=found.inbox.durable,
+    )
+
+
+def at_end(close: Callable[[], object]) -> None:
+    """Calls this when the command that runs has ended, however it ends."""
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.call_on_close(close)
