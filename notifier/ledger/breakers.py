@@ -91,7 +91,7 @@ def _breaker(row: Sequence[Any]) -> Breaker:
         kind,
         name,
         state,
-        Reason(reason) if reason else None,  # type: ignore[call-arg]  # a look-up, not a new member
+        Reason(reason) if reason else None,
         code or "",
         from_us_or_none(opened_at),
         from_us_or_none(retry_at),

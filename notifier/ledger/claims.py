@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from notifier.ledger.instants import from_us, to_us
+from notifier.ledger.schema import QUEUED_BY_ORDER
 from notifier.ledger.statements import OBSOLETE_BY, Rows, Statement, to_json
 from notifier.policy.fairness import Quota
 
@@ -112,13 +113,13 @@ _LANES = Statement(
 )
 
 # One message of an order at a time, and in order: not while another of its deliveries is claimed in any lane, nor
-# before one that is due in this lane already. Scalar subqueries, because the planner would hash all waiting rows for
-# NOT EXISTS; they run once a row that is taken or passed over.
-_CLAIMABLE = """
+# before one that is due in this lane already. Scalar subqueries, because for NOT EXISTS the planner would hash all that
+# waits; each is one probe of its own index for a row that is taken or passed over.
+_CLAIMABLE = f"""
     d.state = 'queued' AND d.lane = :lane AND d.due_at <= :now AND d.expires_at > :now
     AND (SELECT 1 FROM delivery b WHERE b.state = 'claimed' AND b.shop = d.shop AND b.order_id = d.order_id
          LIMIT 1) IS NULL
-    AND (SELECT 1 FROM delivery b WHERE b.state = 'queued' AND b.shop = d.shop AND b.order_id = d.order_id
+    AND (SELECT 1 FROM delivery b WHERE b.{QUEUED_BY_ORDER} AND b.shop = d.shop AND b.order_id = d.order_id
          AND b.lane = :lane AND b.due_at <= :now AND b.expires_at > :now
          AND (b.priority, b.due_at, b.id) < (d.priority, d.due_at, d.id) LIMIT 1) IS NULL"""
 _TAKE = "state = 'claimed', owner = :owner, lease_until = :lease_until, claimed_at = :now, updated_at = :now"
@@ -139,14 +140,15 @@ _CLAIM_POSTGRESQL = Statement(
             ) AS first LIMIT q.count
         ) AS one
     ), d AS (
-        UPDATE delivery SET {_TAKE} WHERE id = ANY(ARRAY(SELECT id FROM picked)) AND state = 'queued' RETURNING *
+        UPDATE delivery SET {_TAKE} WHERE id = ANY(ARRAY(SELECT id FROM picked))
+            AND lower(state) = 'queued' RETURNING *
     )
     {_DETAILS} FROM d {_JOINED} {_ORDER}""",
     Rows(priority="integer", shop="text", count="bigint"),
 )
 _CLAIM_SQLITE = Statement(
     f"""
-    UPDATE delivery SET {_TAKE} WHERE state = 'queued' AND id IN (
+    UPDATE delivery SET {_TAKE} WHERE lower(state) = 'queued' AND id IN (
         SELECT d.id FROM delivery d INDEXED BY ix_delivery_queued
         WHERE d.priority = :priority AND d.shop = :shop AND {_CLAIMABLE} ORDER BY d.due_at LIMIT :count
     ) RETURNING id"""
@@ -174,7 +176,7 @@ def claim(
     """
     if not quotas:
         return []
-    params = {"lane": lane, "owner": owner, "now": to_us(now), "lease_until": to_us(lease_until)}
+    params: dict[str, Any] = {"lane": lane, "owner": owner, "now": to_us(now), "lease_until": to_us(lease_until)}
     if conn.dialect.name == "sqlite":
         return [_claimed(row) for row in _claim_sqlite(conn, quotas, params)]
     for _ in range(CLAIM_TRIES - 1):

@@ -94,7 +94,7 @@ INSERT_DELIVERIES = """
         due_at, first_due_at, expires_at, created_at, updated_at)
     SELECT r.id, r.notification_id, r.shop, n.order_id, r.lane, r.channel, r.position, r.priority, 'queued', :reason,
         r.due_at, r.due_at, r.expires_at, :now, :now
-    FROM ({rows}) AS r JOIN notification n ON n.id = r.notification_id"""
+    FROM ({rows}) AS r LEFT JOIN notification n ON n.id = r.notification_id"""
 _OPEN = Statement(
     INSERT_DELIVERIES + " WHERE n.state IN ('planned', 'active') ON CONFLICT DO NOTHING RETURNING id, notification_id",
     DELIVERY_ROWS,

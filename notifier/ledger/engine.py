@@ -28,6 +28,8 @@ DRIVERS = {
     "postgresql+psycopg": "postgresql+psycopg",
 }
 
+NOT_OUR_TABLES = frozenset({"42P01", "42703", "3F000"})  # no such table, column, schema
+
 
 class LedgerUnavailable(NotifierError):
     """The database cannot be reached or used now. The message names the host (never the password) and the remedy."""
@@ -74,7 +76,11 @@ class Ledger:
     def _faults(self) -> Iterator[None]:
         try:
             yield
-        except (exc.OperationalError, exc.ProgrammingError, exc.InterfaceError) as error:
+        except exc.ProgrammingError as error:
+            if getattr(error.orig, "sqlstate", None) not in NOT_OUR_TABLES:
+                raise
+            raise LedgerUnavailable(f"the ledger at {self._where} {_complaint(error)}") from None
+        except (exc.OperationalError, exc.InterfaceError) as error:
             raise LedgerUnavailable(f"the ledger at {self._where} {_complaint(error)}") from None
         except exc.TimeoutError:
             raise LedgerUnavailable(

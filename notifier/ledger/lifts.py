@@ -11,7 +11,7 @@ from typing import Literal
 from sqlalchemy.engine import Connection
 
 from notifier.ledger.instants import to_us
-from notifier.ledger.moves import Move
+from notifier.ledger.moves import TRIED, Move
 from notifier.ledger.statements import Rows, Statement
 from notifier.ledger.states import LATE, RECEIPT_RANK, DeliveryState
 
@@ -67,7 +67,8 @@ _LIFT = Move(
     "note_delivered",
     "note_read",
     rows=_ROWS,
-    sets=f"""{_FILL}, lease_until = NULL, reason = NULL, outcome = NULL, code = NULL, detail = NULL, failed_at = NULL,
+    sets=f"""{_FILL}, {TRIED},
+        lease_until = NULL, reason = NULL, outcome = NULL, code = NULL, detail = NULL, failed_at = NULL,
         fallback_at = CASE WHEN d.accepted_at IS NULL THEN coalesce(d.fallback_at, d.expires_at) ELSE d.fallback_at END,
         finished_at = CASE WHEN r.step <> 'note_sent' THEN coalesce(d.finished_at, :now) END""",
     late=LATE,

@@ -19,6 +19,9 @@ from notifier.ledger.schema import in_list
 from notifier.ledger.statements import Rows, Statement
 from notifier.ledger.states import STEPS
 
+TRIED = "attempts = d.attempts + CASE WHEN d.state = 'claimed' THEN 1 ELSE 0 END"
+"""A try is counted when its claim is left, whoever says first how it went: our own answer, its loss, or a receipt."""
+
 HISTORY = "at, notification_id, delivery_id, step, from_state, to_state, reason, code, detail, by_whom"
 
 
@@ -67,7 +70,7 @@ class Move:
         self._note = Statement(
             f"""
             INSERT INTO history ({HISTORY}) {line.format(about=notification, was="d.state")}
-            FROM ({{rows}}) AS r JOIN {table} d ON {condition} AND d.state IN ({in_list(told) or "NULL"})
+            FROM ({{rows}}) AS r JOIN {table} d ON {condition} AND lower(d.state) IN ({in_list(told) or "NULL"})
             WHERE true RETURNING {key}, from_state""",
             rows,
         )
@@ -106,7 +109,7 @@ def _taken(names: Sequence[str]) -> tuple[str, str, str]:
     """SQL for the step's name, its target, and whether d may take it."""
     if len(names) == 1:
         (name,) = names
-        return f"'{name}'", f"'{STEPS[name].target}'", f"d.state IN ({in_list(_sources(name))})"
+        return f"'{name}'", f"'{STEPS[name].target}'", f"lower(d.state) IN ({in_list(_sources(name))})"
     targets = " ".join(f"WHEN '{name}' THEN '{STEPS[name].target}'" for name in names)
-    legal = " OR ".join(f"r.step = '{name}' AND d.state IN ({in_list(_sources(name))})" for name in names)
+    legal = " OR ".join(f"r.step = '{name}' AND lower(d.state) IN ({in_list(_sources(name))})" for name in names)
     return "r.step", f"CASE r.step {targets} END", legal

@@ -153,9 +153,9 @@ _PRIORS = Statement(
     f"""
     SELECT n.id, n.shop, n.order_id, n.event, n.rank, n.always, n.shipment_id, n.state,
         n.state = 'planned' OR n.state = 'active' AND EXISTS (
-            SELECT 1 FROM delivery d WHERE d.notification_id = n.id AND d.state = 'queued'
+            SELECT 1 FROM delivery d WHERE d.notification_id = n.id AND lower(d.state) = 'queued'
         ) AND NOT EXISTS (
-            SELECT 1 FROM delivery d WHERE d.notification_id = n.id AND d.state IN ({in_list(CARRIES)})
+            SELECT 1 FROM delivery d WHERE d.notification_id = n.id AND lower(d.state) IN ({in_list(CARRIES)})
         )
     FROM ({{rows}}) AS r JOIN notification n ON n.shop = r.shop AND n.order_id = r.order_id ORDER BY n.id""",
     Rows(shop="text", order_id="text"),

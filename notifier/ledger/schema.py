@@ -37,6 +37,14 @@ metadata = MetaData(naming_convention=NAMES)
 # Dead rows of the claim's index are skipped at a cost; PostgreSQL's default would let 20 % of ten million gather.
 BUSY_TABLE = {"autovacuum_vacuum_scale_factor": "0.01", "autovacuum_analyze_scale_factor": "0.02"}
 
+# No statement may match the conditions of two partial indexes. When a queue was empty as statistics were taken,
+# PostgreSQL believes that a whole partial index is one page, and reads all of it for each row of a batch, instead of a
+# probe of the right one (measured: 40 s for a claim of 200 among 10,000). So each index has a condition of its own, two
+# of them spelt so that only the statement that means the index matches it; and guards beside an id are spelt
+# lower(state), which matches none.
+QUEUED_BY_ORDER = "state || '' = 'queued'"
+QUEUED_BY_EXPIRY = "'' || state = 'queued'"
+
 
 def in_list(states: Iterable[str]) -> str:
     """The states as a SQL list: literals, because a partial index is only used when the planner can read them."""
@@ -158,16 +166,17 @@ delivery = Table(
     _at("updated_at"),
     CheckConstraint(f"state IN ({in_list(DeliveryState)})", name="state"),
     CheckConstraint("(state = 'claimed') = (lease_until IS NOT NULL)", name="lease"),
+    CheckConstraint(f"(state IN ({in_list(ALIVE)})) = (finished_at IS NULL)", name="finished"),
     # expires_at is in the index so that a backlog of expired rows is skipped without a look at the table.
     Index("ix_delivery_queued", "lane", "priority", "shop", "due_at", "expires_at", **_where("state = 'queued'")),
-    Index("uq_delivery_alive", "notification_id", unique=True, **_where(f"state IN ({in_list(ALIVE)})")),
+    Index("ix_delivery_order_queued", "shop", "order_id", **_where(QUEUED_BY_ORDER)),
+    Index("ix_delivery_expiry", "expires_at", **_where(QUEUED_BY_EXPIRY)),
+    Index("uq_delivery_alive", "notification_id", unique=True, **_where("finished_at IS NULL")),
     Index("uq_delivery_order_claimed", "shop", "order_id", unique=True, **_where("state = 'claimed'")),
-    Index("ix_delivery_order_queued", "shop", "order_id", **_where("state = 'queued'")),
+    Index("ix_delivery_lease", "lease_until", **_where("lease_until IS NOT NULL")),
+    Index("ix_delivery_fallback", "fallback_at", **_where("state IN ('accepted', 'sent', 'unknown')")),
     Index("ix_delivery_notification", "notification_id"),
     Index("ix_delivery_provider", "provider_id", **_where("provider_id IS NOT NULL")),
-    Index("ix_delivery_lease", "lease_until", **_where("state = 'claimed'")),
-    Index("ix_delivery_fallback", "fallback_at", **_where("state IN ('accepted', 'sent', 'unknown')")),
-    Index("ix_delivery_expiry", "expires_at", **_where("state = 'queued'")),
     postgresql_with=BUSY_TABLE,
 )
 

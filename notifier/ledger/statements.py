@@ -79,7 +79,7 @@ class Statement:
         rows = self._rows.source(dialect) if self._rows else ""
         return self._sql.format(rows=rows, **WORDS[dialect])
 
-    def run(self, conn: Connection, rows: Iterable[object] = (), **params: int | str | None) -> Result:
+    def run(self, conn: Connection, rows: Iterable[object] = (), /, **params: int | str | None) -> Result:
         """Executes it. rows: dataclasses or mappings, datetimes as they are; they become :rows."""
         dialect = conn.dialect.name
         built = self._built.get(dialect)

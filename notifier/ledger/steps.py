@@ -31,7 +31,7 @@ from notifier.ledger.endings import (
 )
 from notifier.ledger.instants import to_us
 from notifier.ledger.lifts import ReceiptRow, Received, receive
-from notifier.ledger.moves import Move, Moved, moved_of
+from notifier.ledger.moves import TRIED, Move, Moved, moved_of
 from notifier.ledger.statements import Rows, Statement, first_of_each
 
 __all__ = [
@@ -141,8 +141,6 @@ class Resend:
 
 _UNLEASED = "lease_until = NULL, updated_at = :now"
 _ENDED = f"{_UNLEASED}, finished_at = coalesce(d.finished_at, :now), reason = r.reason"
-# A try that was made: counted when its answer, or the loss of it, is recorded.
-_TRIED = "attempts = d.attempts + CASE WHEN d.state = 'claimed' THEN 1 ELSE 0 END"
 # A lease's fence: with an owner given, only that drain's own claim moves, not the next one's after the lease ended.
 _FENCE = "(CAST(:owner AS TEXT) IS NULL OR d.owner = :owner)"
 
@@ -151,13 +149,13 @@ _ACCEPT = Move(
     "accept",
     rows=_ACCEPT_ROWS,
     sets=f"""provider_id = r.provider_id, accepted_at = coalesce(d.accepted_at, r.at), fallback_at = r.fallback_at,
-        reason = CASE WHEN r.held THEN 'held' END, outcome = NULL, code = NULL, detail = NULL, {_TRIED}, {_UNLEASED}""",
+        reason = CASE WHEN r.held THEN 'held' END, outcome = NULL, code = NULL, detail = NULL, {TRIED}, {_UNLEASED}""",
 )
 # The receipt was quicker than our own commit: the row is already further up, and still lacks what only the answer knew.
 _ACCEPT_LATE = Statement(
     """
     UPDATE delivery AS d SET provider_id = coalesce(d.provider_id, r.provider_id), accepted_at = r.at,
-        fallback_at = r.fallback_at, attempts = d.attempts + 1, updated_at = :now
+        fallback_at = r.fallback_at, updated_at = :now
     FROM ({rows}) AS r
     WHERE d.id = r.delivery_id AND d.accepted_at IS NULL AND d.state IN ('sent', 'delivered', 'read', 'failed')""",
     _ACCEPT_ROWS,
@@ -175,13 +173,13 @@ _LOSE = Move(
     "lose_track",
     rows=Rows(delivery_id="text", reason="text", detail="text", fallback_at="bigint"),
     sets=f"""reason = r.reason, code = NULL, detail = r.detail, fallback_at = r.fallback_at, outcome = 'UNKNOWN',
-        {_TRIED}, {_UNLEASED}""",
+        {TRIED}, {_UNLEASED}""",
     guard=_FENCE,
 )
 _FAIL = Move(
     "fail",
     rows=Rows(delivery_id="text", outcome="text", code="text", detail="text", reason="text", at="bigint"),
-    sets=f"outcome = r.outcome, code = r.code, detail = r.detail, failed_at = r.at, {_TRIED}, {_ENDED}",
+    sets=f"outcome = r.outcome, code = r.code, detail = r.detail, failed_at = r.at, {TRIED}, {_ENDED}",
 )
 _REASON = Rows(delivery_id="text", reason="text")
 _EXPIRE = Move("expire", rows=_REASON, sets=_ENDED)

@@ -29,14 +29,16 @@ class Supersede:
 
 # Rows that somebody moves at this moment are left alone: the claim's own stale guard sees them.
 _WAITING = Statement(
-    "SELECT d.id FROM delivery d WHERE d.notification_id IN ({ids}) AND d.state = 'queued' ORDER BY d.id {skip_locked}"
+    """
+    SELECT d.id FROM delivery d
+    WHERE d.notification_id IN ({ids}) AND lower(d.state) = 'queued' ORDER BY d.id {skip_locked}"""
 )
 _SUPPRESS_UNSENT = Move(
     "suppress",
     rows=WHY,
     sets=SILENT,
     guard=f"""NOT EXISTS (SELECT 1 FROM delivery x WHERE x.notification_id = d.id
-        AND x.state IN ({in_list(CARRIES | {DeliveryState.QUEUED})}))""",
+        AND lower(x.state) IN ({in_list(CARRIES | {DeliveryState.QUEUED})}))""",
 )
 
 
@@ -53,5 +55,7 @@ def supersede(conn: Connection, rows: Sequence[Supersede], now: datetime, by: st
     LOCK.run(conn, ids=ids)
     waiting = [Cancel(found, REASON) for (found,) in _WAITING.run(conn, ids=ids)]
     cancel(conn, waiting, now, by)
-    why = [{"notification_id": row.notification_id, "reason": REASON, "detail": row.by_event} for row in rows]
+    why = [
+        {"notification_id": row.notification_id, "reason": REASON, "detail": row.by_event} for row in wanted.values()
+    ]
     return len(_SUPPRESS_UNSENT.run(conn, why, now, by))

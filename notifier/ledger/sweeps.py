@@ -13,6 +13,7 @@ from datetime import datetime
 from sqlalchemy.engine import Connection
 
 from notifier.ledger.instants import to_us
+from notifier.ledger.schema import QUEUED_BY_EXPIRY
 from notifier.ledger.statements import Statement, to_json
 
 
@@ -20,14 +21,16 @@ def _first(condition: str, order: str) -> Statement:
     return Statement(f"SELECT d.id FROM delivery d WHERE {condition} ORDER BY d.{order} LIMIT :limit {{skip_locked}}")
 
 
-_OVERDUE = _first("d.state = 'queued' AND d.expires_at <= :now", "expires_at")
-_LAPSED = _first("d.state = 'claimed' AND d.lease_until <= :now", "lease_until")
+_QUEUED = QUEUED_BY_EXPIRY.replace("state", "d.state")
+_OVERDUE = _first(f"{_QUEUED} AND d.expires_at <= :now", "expires_at")
+_LAPSED = _first("d.lease_until <= :now", "lease_until")
 # The condition of the index once more in full: PostgreSQL proves that a narrower list implies it, SQLite does not.
 _WAITING = "d.state IN ('accepted', 'sent', 'unknown') AND d.fallback_at <= :now"
 _SILENT = _first(f"{_WAITING} AND d.state <> 'unknown'", "fallback_at")
 _UNDECIDED = _first(f"{_WAITING} AND d.state = 'unknown'", "fallback_at")
 _NEARING = _first(
-    "d.state = 'queued' AND d.expires_at > :now AND d.expires_at <= :before AND d.lane IN ({ids})", "expires_at"
+    f"{_QUEUED} AND d.expires_at > :now AND d.expires_at <= :before AND d.lane IN ({{ids}})",
+    "expires_at",
 )
 # An event is the root of its notification: forgetting goes from there. Times, states and reasons stay.
 _FORGET_EVENTS = Statement(

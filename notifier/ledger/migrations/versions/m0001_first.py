@@ -215,24 +215,22 @@ def _delivery() -> None:
             "'failed', 'queued', 'read', 'sent', 'unknown')",
             name=op.f("ck_delivery_state"),
         ),
+        sa.CheckConstraint(
+            "(state IN ('accepted', 'claimed', 'queued', 'sent', 'unknown')) = (finished_at IS NULL)",
+            name=op.f("ck_delivery_finished"),
+        ),
         sa.ForeignKeyConstraint(["notification_id"], ["notification.id"], name=op.f("fk_delivery_notification_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_delivery")),
         postgresql_with={"autovacuum_vacuum_scale_factor": "0.01", "autovacuum_analyze_scale_factor": "0.02"},
     )
-    _partial("ix_delivery_expiry", "delivery", ["expires_at"], "state = 'queued'")
+    _partial("ix_delivery_expiry", "delivery", ["expires_at"], "'' || state = 'queued'")
     _partial("ix_delivery_fallback", "delivery", ["fallback_at"], "state IN ('accepted', 'sent', 'unknown')")
-    _partial("ix_delivery_lease", "delivery", ["lease_until"], "state = 'claimed'")
+    _partial("ix_delivery_lease", "delivery", ["lease_until"], "lease_until IS NOT NULL")
     op.create_index("ix_delivery_notification", "delivery", ["notification_id"])
-    _partial("ix_delivery_order_queued", "delivery", ["shop", "order_id"], "state = 'queued'")
+    _partial("ix_delivery_order_queued", "delivery", ["shop", "order_id"], "state || '' = 'queued'")
     _partial("ix_delivery_provider", "delivery", ["provider_id"], "provider_id IS NOT NULL")
     _partial("ix_delivery_queued", "delivery", ["lane", "priority", "shop", "due_at", "expires_at"], "state = 'queued'")
-    _partial(
-        "uq_delivery_alive",
-        "delivery",
-        ["notification_id"],
-        "state IN ('accepted', 'claimed', 'queued', 'sent', 'unknown')",
-        unique=True,
-    )
+    _partial("uq_delivery_alive", "delivery", ["notification_id"], "finished_at IS NULL", unique=True)
     _partial("uq_delivery_order_claimed", "delivery", ["shop", "order_id"], "state = 'claimed'", unique=True)
 
 
