@@ -7,6 +7,7 @@ never holds up the rest.
 
 from __future__ import annotations
 
+import re
 import time
 import traceback
 from collections import defaultdict
@@ -21,7 +22,7 @@ from notifier import telemetry
 from notifier.catalog import pick_locale
 from notifier.events import InvalidEvent, OrderEvent, parse_event
 from notifier.ids import new_id
-from notifier.inbox import RoadUnavailable
+from notifier.inbox import RoadUnavailable, read_entry
 from notifier.ledger import Connection, LedgerRefused, LedgerUnavailable, plans
 from notifier.plan import Decision, Plan, PlanContext, PlannedNotification, plan, recipient_of, remember
 from notifier.policy.consent import ConsentLike
@@ -29,6 +30,9 @@ from notifier.policy.recipient import Recipient
 from notifier.policy.staleness import PriorLike
 from notifier.runtime import Runtime
 from notifier.streams import Item, StreamReader
+
+# A NUL escaped in JSON; an escaped backslash before the letters is innocent.
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 @dataclass(slots=True)
@@ -42,10 +46,9 @@ class IntakeReport:
     lanes: set[str] = field(default_factory=set)
 
     def add(self, other: IntakeReport) -> None:
-        self.events += other.events
+        """Takes in what a part of the batch came to."""
         self.new += other.new
         self.duplicates += other.duplicates
-        self.quarantined += other.quarantined
         self.lanes |= other.lanes
 
 
@@ -60,19 +63,25 @@ class Arrived:
     body: str
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An item that cannot become a plan, and why. detail: without personal data."""
+
+    item: Item
+    reason: str
+    detail: str
+
+
 def take_in(runtime: Runtime, reader: StreamReader, items: Sequence[Item]) -> IntakeReport:
     """Takes a batch from the inbox into the ledger and acknowledges it. Raises LedgerUnavailable, RoadUnavailable:
     the batch then stays with this consumer and is read again."""
     begun = time.monotonic()
-    report = IntakeReport(events=len(items))
-    arrived = _readable(runtime, items, report)
-    try:
-        report.add(_write(runtime, arrived))
-    except (LedgerUnavailable, RoadUnavailable):
-        raise
-    except Exception:  # one of them is poison, for the database or for us: find it, and let the others through
-        for one in arrived:
-            report.add(_write_alone(runtime, one))
+    read = [_read(runtime, item) for item in items]
+    refused = [one for one in read if isinstance(one, Refusal)]
+    report = _write_batch(runtime, [one for one in read if isinstance(one, Arrived)], refused)
+    for one in refused:  # after the commit: a ledger that is away must not have it set aside at every try
+        set_aside(runtime, one)
+    report.events, report.quarantined = len(items), len(refused)
     reader.done([item.id for item in items])
     runtime.wake(report.lanes)
     telemetry.note(
@@ -86,56 +95,58 @@ def take_in(runtime: Runtime, reader: StreamReader, items: Sequence[Item]) -> In
     return report
 
 
-def _readable(runtime: Runtime, items: Sequence[Item], report: IntakeReport) -> list[Arrived]:
-    arrived = []
-    for item in items:
-        try:
-            arrived.append(_read(runtime, item))
-        except InvalidEvent as error:
-            _quarantine(runtime, item, "invalid", str(error), report)
-        except _Unplannable as error:
-            _quarantine(runtime, item, error.reason, str(error), report)
-    return arrived
-
-
-class _Unplannable(Exception):
-    def __init__(self, reason: str, detail: str) -> None:
-        self.reason = reason
-        super().__init__(detail)
-
-
-def _read(runtime: Runtime, item: Item) -> Arrived:
+def _read(runtime: Runtime, item: Item) -> Arrived | Refusal:
     if item.deliveries > runtime.settings.inbox.poison_after:
-        raise _Unplannable("poison", f"handed out {item.deliveries} times without an end")
-    event = parse_event(item.fields[b"body"])
-    if event.shop not in runtime.rules:
-        raise _Unplannable("unknown_shop", f"no [shops.{event.shop}] in the configuration: add it, then feed it again")
-    body = item.fields[b"body"].decode()
-    if "\\u0000" in body:
-        raise _Unplannable("invalid", "the text holds a NUL character, which no database stores: remove it")
-    return Arrived(item, item.fields[b"id"].decode(), item.fields[b"door"].decode(), event, body)
-
-
-def _quarantine(runtime: Runtime, item: Item, reason: str, detail: str, report: IntakeReport) -> None:
-    runtime.quarantine.put(item.fields, reason, detail)
-    runtime.inbox.forget([item.fields[b"key"].decode()])
-    report.quarantined += 1
-    telemetry.note("intake.quarantined", event_id=item.fields[b"id"].decode(), reason=reason)
-
-
-def _write_alone(runtime: Runtime, one: Arrived) -> IntakeReport:
-    report = IntakeReport()
+        return Refusal(item, "poison", f"handed out {item.deliveries} times without an end")
     try:
-        return _write(runtime, [one])
+        entry = read_entry(item.fields)
+        event, body = parse_event(entry.body), entry.body.decode()
+    except InvalidEvent as error:
+        return Refusal(item, "invalid", str(error))
+    except (KeyError, UnicodeDecodeError) as error:
+        return Refusal(item, "invalid", f"no door wrote this item: {type(error).__name__}")
+    if event.shop not in runtime.rules:
+        detail = f"no [shops.{event.shop}] in the configuration: add it, then feed it again"
+        return Refusal(item, "unknown_shop", detail)
+    if _NUL.search(body):
+        return Refusal(item, "invalid", "the text holds a NUL character, which no database stores: remove it")
+    return Arrived(item, entry.event_id, entry.door, event, body)
+
+
+def set_aside(runtime: Runtime, refused: Refusal) -> None:
+    """Puts an item into quarantine. A mended copy of its event may then come in by any door. Raises RoadUnavailable."""
+    fields = refused.item.fields
+    runtime.quarantine.put(fields, refused.reason, refused.detail)
+    if key := fields.get(b"key"):
+        runtime.inbox.forget([key.decode(errors="replace")])
+    event_id = fields.get(b"id", b"").decode(errors="replace")
+    telemetry.note("intake.quarantined", event_id=event_id, reason=refused.reason)
+
+
+def _write_batch(runtime: Runtime, arrived: Sequence[Arrived], refused: list[Refusal]) -> IntakeReport:
+    """Writes a batch in one transaction; when one of them is poison, for the database or for us, each in its own."""
+    try:
+        return _write(runtime, arrived)
     except (LedgerUnavailable, RoadUnavailable):
         raise
-    except LedgerRefused as error:
-        _quarantine(runtime, one.item, "refused", str(error), report)
-    except (
-        Exception
-    ) as error:  # a fault of ours that this event brings out: its place is kept, its words may be personal
-        _quarantine(runtime, one.item, "poison", place_of(error), report)
-    return report
+    except Exception:
+        report = IntakeReport()
+        for one in arrived:
+            try:
+                report.add(_write(runtime, [one]))
+            except (LedgerUnavailable, RoadUnavailable):
+                raise
+            except Exception as error:
+                refused.append(refusal_of(one.item, error))
+        return report
+
+
+def refusal_of(item: Item, error: Exception) -> Refusal:
+    """What the database refused, or a fault of ours that this item brings out: of that the place is kept, not the
+    words, which may be personal."""
+    if isinstance(error, LedgerRefused):
+        return Refusal(item, "refused", str(error))
+    return Refusal(item, "poison", place_of(error))
 
 
 def place_of(error: Exception) -> str:
@@ -146,34 +157,37 @@ def place_of(error: Exception) -> str:
 
 def _write(runtime: Runtime, arrived: Sequence[Arrived]) -> IntakeReport:
     """Plans and writes a batch in one transaction."""
-    report = IntakeReport()
     if not arrived:
-        return report
+        return IntakeReport()
     now = runtime.clock()
     with runtime.ledger.begin() as conn:
-        first, copies = _first_copies(conn, arrived)
-        new = plans.insert_events(conn, [_event_row(one, now) for one in first], now)
-        copies += [one.event.key for one in first if one.event_id not in new]
+        fresh, copies = _keep(conn, arrived, now)
         if copies:
             plans.count_copies(conn, copies, now)
-        fresh = [one for one in first if one.event_id in new]
-        report.lanes = _plan_batch(conn, runtime, fresh, now)
-    report.new, report.duplicates = len(fresh), len(copies)
-    return report
+        rows = _plan_batch(conn, runtime, fresh, now)
+    for note in rows.notifications:
+        telemetry.note("plan.decided", shop=note.shop, state=note.state, reason=str(note.reason or ""))
+    lanes = {row.lane for row in rows.deliveries if row.due_at <= now}
+    return IntakeReport(new=len(fresh), duplicates=len(arrived) - len(fresh), lanes=lanes)
 
 
-def _first_copies(conn: Connection, arrived: Sequence[Arrived]) -> tuple[list[Arrived], list[str]]:
-    """The first of each business key in the batch that the ledger does not hold, and the keys of all the others."""
-    known = set(plans.known_events(conn, [one.event.key for one in arrived]))
-    first: list[Arrived] = []
-    copies: list[str] = []
+def _keep(conn: Connection, arrived: Sequence[Arrived], now: datetime) -> tuple[list[Arrived], list[str]]:
+    """Stores the first event of each business key: those that are new, and the keys of all further copies.
+
+    An item that is read again, because its reader died between commit and acknowledgement, is no copy of itself.
+    """
+    holders = plans.known_events(conn, [one.event.key for one in arrived])
+    first: dict[str, Arrived] = {}
     for one in arrived:
-        if one.event.key in known:
-            copies.append(one.event.key)
-        else:
-            known.add(one.event.key)
-            first.append(one)
-    return first, copies
+        if one.event.key not in holders:
+            first.setdefault(one.event.key, one)
+    new = plans.insert_events(conn, [_event_row(one, now) for one in first.values()], now)
+    holders |= {key: one.event_id for key, one in first.items()}
+    overtaken = [key for key, one in first.items() if one.event_id not in new]
+    if overtaken:  # another intake was writing the same keys
+        holders |= plans.known_events(conn, overtaken)
+    fresh = [one for one in first.values() if one.event_id in new]
+    return fresh, [one.event.key for one in arrived if holders[one.event.key] != one.event_id]
 
 
 def _event_row(one: Arrived, now: datetime) -> plans.NewEvent:
@@ -235,11 +249,12 @@ class _Rows:
     superseded: list[plans.Supersede] = field(default_factory=list)
 
 
-def _plan_batch(conn: Connection, runtime: Runtime, fresh: Sequence[Arrived], now: datetime) -> set[str]:
-    """Plans each event with what the ledger and the events before it in the batch say. Returns lanes with due work."""
+def _plan_batch(conn: Connection, runtime: Runtime, fresh: Sequence[Arrived], now: datetime) -> _Rows:
+    """Plans each event with what the ledger and the events before it in the batch say, and writes what comes of it."""
+    rows = _Rows()
     if not fresh:
-        return set()
-    known, rows = _Known(conn, runtime, fresh), _Rows()
+        return rows
+    known = _Known(conn, runtime, fresh)
     for one in fresh:
         context = known.context(one)
         made, notification_id = plan(one.event, context, now), new_id()
@@ -251,7 +266,7 @@ def _plan_batch(conn: Connection, runtime: Runtime, fresh: Sequence[Arrived], no
         plans.insert_consents(conn, rows.consents, now)
     if rows.superseded:
         plans.supersede(conn, rows.superseded, now)
-    return {row.lane for row in rows.deliveries if row.due_at <= now}
+    return rows
 
 
 def _collect(one: Arrived, made: Plan, notification_id: str, rows: _Rows) -> None:
@@ -272,12 +287,6 @@ def _collect(one: Arrived, made: Plan, notification_id: str, rows: _Rows) -> Non
     if made.notification is None:
         return
     rows.notifications.append(_notification_row(notification_id, one.event_id, made.notification, made.decisions))
-    telemetry.note(
-        "plan.decided",
-        shop=one.event.shop,
-        state=made.notification.state,
-        reason=str(made.notification.reason or ""),
-    )
     if made.delivery:
         rows.deliveries.append(plans.NewDelivery(id=new_id(), notification_id=notification_id, **asdict(made.delivery)))
     rows.superseded += [plans.Supersede(older, one.event.event) for older in made.supersedes]

@@ -1,4 +1,4 @@
-"""The loops around intake and receipts: read a batch, move it, acknowledge, again; wait out a ledger or Redis that is away.
+"""The loops around intake and receipts: read a batch, move it, acknowledge, again; wait out what is away.
 
 `pump_*` blocks on its stream until told to stop and lives in a worker's thread; `*_once` empties the stream and ends,
 for the Celery tasks that stand behind the pumps.
@@ -6,6 +6,7 @@ for the Celery tasks that stand behind the pumps.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -44,13 +45,13 @@ def pump_receipts(runtime: Runtime, stop: threading.Event) -> None:
 
 
 def intake_once(runtime: Runtime, stop: threading.Event) -> int:
-    """Takes in what waits now; returns how many events. Raises LedgerUnavailable, RoadUnavailable."""
-    return _once(runtime, _inbox_reader(runtime), _intake, runtime.settings.inbox.batch, stop)
+    """Takes in what waits now; returns how many events. Ends when ledger or road are away: the next goes on."""
+    return _once(runtime, _inbox_reader(runtime), _intake, runtime.settings.inbox.batch, "intake", stop)
 
 
 def receipts_once(runtime: Runtime, stop: threading.Event) -> int:
-    """Applies what waits now; returns how many webhook bodies. Raises LedgerUnavailable, RoadUnavailable."""
-    return _once(runtime, _receipts_reader(runtime), _receipts, RECEIPTS_BATCH, stop)
+    """Applies what waits now; returns how many webhook bodies. Ends as `intake_once` does."""
+    return _once(runtime, _receipts_reader(runtime), _receipts, RECEIPTS_BATCH, "receipts", stop)
 
 
 def _intake(runtime: Runtime, reader: StreamReader, items: Sequence[Item]) -> None:
@@ -76,28 +77,49 @@ def _pump(runtime: Runtime, reader: StreamReader, move: Move, batch: int, where:
     pause = FIRST_PAUSE
     while not stop.is_set():
         try:
-            items = reader.read(batch, BLOCK)
-            if items:
-                move(runtime, reader, items)
+            _turn(runtime, reader, move, batch, BLOCK)
             pause = FIRST_PAUSE
         except (LedgerUnavailable, RoadUnavailable) as error:
-            signal = "ledger.away" if isinstance(error, LedgerUnavailable) else "road.away"
-            telemetry.note(signal, where=where, wait=pause.total_seconds(), error=error)
+            _say_away(error, where, pause)
             stop.wait(pause.total_seconds())
             pause = min(pause * 2, LAST_PAUSE)
-            reader.again()
         except Exception as error:  # a fault of ours must not end the pump in silence: the batch comes again, singly
             telemetry.note("pump.fault", where=where, place=place_of(error))
             stop.wait(pause.total_seconds())
             reader.again()
 
 
-def _once(runtime: Runtime, reader: StreamReader, move: Move, batch: int, stop: threading.Event) -> int:
+def _once(runtime: Runtime, reader: StreamReader, move: Move, batch: int, where: str, stop: threading.Event) -> int:
     taken = 0
-    while not stop.is_set() and (items := reader.read(batch, None)):
-        move(runtime, reader, items)
-        taken += len(items)
+    try:
+        with (
+            runtime.ledger.read()
+        ):  # while it is away nothing is taken that the pump, back first, would have to wait for
+            pass
+        while not stop.is_set() and (moved := _turn(runtime, reader, move, batch, None)):
+            taken += moved
+    except (LedgerUnavailable, RoadUnavailable) as error:
+        _say_away(error, where, timedelta(0))
     return taken
+
+
+def _turn(runtime: Runtime, reader: StreamReader, move: Move, batch: int, block: timedelta | None) -> int:
+    """One batch; how many items it had. An outage counts against none of them: what kills or fails us is poison."""
+    items = reader.read(batch, block)
+    if not items:
+        return 0
+    try:
+        move(runtime, reader, items)
+    except (LedgerUnavailable, RoadUnavailable):
+        with contextlib.suppress(RoadUnavailable):
+            reader.give_back(items)
+        raise
+    return len(items)
+
+
+def _say_away(error: LedgerUnavailable | RoadUnavailable, where: str, pause: timedelta) -> None:
+    signal = "ledger.away" if isinstance(error, LedgerUnavailable) else "road.away"
+    telemetry.note(signal, where=where, wait=pause.total_seconds(), error=error)
 
 
 def _inbox_reader(runtime: Runtime) -> StreamReader:

@@ -1,13 +1,13 @@
 """Receipts: what providers report later, from the stream into the ledger, in batches.
 
 Receipts come late, twice, out of order, for messages whose acceptance we have not committed yet, and for messages that
-are not ours. They only ever move a delivery up; `failed` counts below delivered; a `delivered` that comes after the next
-channel was taken cancels that delivery if it has not left, and is counted as a double if it has.
+are not ours. They only ever move a delivery up; `failed` counts below delivered; a `delivered` that comes after the
+next channel was taken cancels that delivery if it has not left, and is counted as a double if it has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from urllib.parse import parse_qsl
@@ -18,7 +18,9 @@ from notifier.channels.contract import NOT_TOLD, OutcomeClass, ReceiptUpdate, St
 from notifier.effects import Seen, note_outcomes, store_breaker
 from notifier.follow import carry_on
 from notifier.ids import new_id
-from notifier.ledger import Connection, breakers, plans, steps
+from notifier.inbox import RoadUnavailable
+from notifier.intake import Refusal, refusal_of, set_aside
+from notifier.ledger import Connection, LedgerUnavailable, breakers, plans, steps
 from notifier.ledger import receipts as ledger_receipts
 from notifier.ledger.receipts import Hit, Parked
 from notifier.policy.breaker import Breaker, closed
@@ -27,8 +29,9 @@ from notifier.policy.shop import lanes_of
 from notifier.runtime import Runtime
 from notifier.streams import Item
 
-# What the customer's phone shows, as far as we can know: acceptance counts, because most channels say no more.
-_LEFT = frozenset({"accepted", "sent", "delivered", "read"})
+# What the customer's phone shows, or may: acceptance counts, because most channels say no more; and what a drain holds
+# is on its way, because its guards have run.
+_LEFT = frozenset({"claimed", "unknown", "accepted", "sent", "delivered", "read"})
 
 
 @dataclass(slots=True)
@@ -42,14 +45,58 @@ class ReceiptReport:
     doubles: int = 0
     lanes: set[str] = field(default_factory=set)
 
+    def add(self, other: ReceiptReport) -> None:
+        """Takes in what a part of the batch came to."""
+        self.receipts += other.receipts
+        self.applied += other.applied
+        self.parked += other.parked
+        self.ignored += other.ignored
+        self.doubles += other.doubles
+        self.lanes |= other.lanes
+
 
 def take_receipts(runtime: Runtime, items: Sequence[Item], now: datetime) -> ReceiptReport:
-    """Applies a batch of raw webhook bodies from the stream in one transaction. The caller acknowledges them after."""
-    updates = [(item.fields[b"provider"].decode(), _dated(update, now)) for item in items for update in _read(item)]
-    with runtime.ledger.begin() as conn:
-        report = apply_updates(conn, runtime, updates, now)
+    """Applies a batch of raw webhook bodies from the stream, and wakes the lanes that have work through it.
+
+    One transaction; when a body makes the database or us fail, one for each, and that body goes to quarantine with its
+    reason. The caller acknowledges them after. Raises LedgerUnavailable, RoadUnavailable: nothing may be acknowledged.
+    """
+    limit = runtime.settings.inbox.poison_after
+    refused = [
+        Refusal(item, "poison", f"handed out {item.deliveries} times without an end")
+        for item in items
+        if item.deliveries > limit
+    ]
+    report = _apply_bodies(runtime, [item for item in items if item.deliveries <= limit], now, refused)
+    for one in refused:  # after the commit, as intake does
+        set_aside(runtime, one)
     runtime.wake(report.lanes)
     return report
+
+
+def _apply_bodies(runtime: Runtime, items: Sequence[Item], now: datetime, refused: list[Refusal]) -> ReceiptReport:
+    try:
+        return _apply(runtime, items, now)
+    except (LedgerUnavailable, RoadUnavailable):
+        raise
+    except Exception:
+        report = ReceiptReport()
+        for item in items:
+            try:
+                report.add(_apply(runtime, [item], now))
+            except (LedgerUnavailable, RoadUnavailable):
+                raise
+            except Exception as error:
+                refused.append(refusal_of(item, error))
+        return report
+
+
+def _apply(runtime: Runtime, items: Sequence[Item], now: datetime) -> ReceiptReport:
+    updates = [(item.fields[b"provider"].decode(), _dated(update, now)) for item in items for update in _read(item)]
+    if not updates:
+        return ReceiptReport()
+    with runtime.ledger.begin() as conn:
+        return apply_updates(conn, runtime, updates, now)
 
 
 def _read(item: Item) -> Sequence[Update]:
@@ -112,33 +159,56 @@ def join(
 ) -> None:
     """Applies receipts whose deliveries are known: first those that lift, then those that fail."""
     hits = {hit.delivery_id: hit for hit, _ in known}
+    moved = _lift(conn, runtime, hits, known, now, report) | _fail(conn, runtime, hits, known, now, report)
+    report.ignored += sum(1 for hit, _ in known if hit.delivery_id not in moved)
+
+
+def _lift(
+    conn: Connection,
+    runtime: Runtime,
+    hits: Mapping[str, Hit],
+    known: Sequence[tuple[Hit, ReceiptUpdate]],
+    now: datetime,
+    report: ReceiptReport,
+) -> set[str]:
     lifts = [
         steps.ReceiptRow(hit.delivery_id, update.status, update.at, update.provider_id)
         for hit, update in known
         if update.status != "failed"
     ]
-    received = steps.receive(conn, lifts, now) if lifts else None
-    if received:
-        report.applied += len(received.moved)
-        _tell(conn, runtime, [hits[found] for found in received.moved], lifts, now, report)
-    failures = [
-        steps.Fail(
-            hit.delivery_id,
-            update.outcome or OutcomeClass.DEAD,
-            update.code or "",
-            update.detail,
-            Reason.FAILED_LATER,
-            update.at,
-        )
-        for hit, update in known
-        if update.status == "failed"
-    ]
-    if failures:
-        moved = steps.fail(conn, failures, now, "receipts").moved
-        report.applied += len(moved)
-        failed = [failure for failure in failures if failure.delivery_id in moved]
-        note_outcomes(conn, runtime, [_seen(hits[one.delivery_id], one) for one in failed], now, "receipts")
-        report.lanes |= carry_on(conn, runtime, sorted(moved), now, "receipts")
+    if not lifts:
+        return set()
+    received = steps.receive(conn, lifts, now)
+    report.applied += len(received.moved)
+    _tell(conn, runtime, [hits[found] for found in received.moved], lifts, frozenset(received.upgraded), now, report)
+    return set(received.moved)
+
+
+def _fail(
+    conn: Connection,
+    runtime: Runtime,
+    hits: Mapping[str, Hit],
+    known: Sequence[tuple[Hit, ReceiptUpdate]],
+    now: datetime,
+    report: ReceiptReport,
+) -> set[str]:
+    """The first failure of each delivery counts: a webhook that came twice must not slow or stop a sender twice."""
+    failures: dict[str, steps.Fail] = {}
+    for hit, update in known:
+        if update.status == "failed":
+            failures.setdefault(hit.delivery_id, _failure(hit, update))
+    if not failures:
+        return set()
+    moved = steps.fail(conn, list(failures.values()), now, "receipts").moved
+    report.applied += len(moved)
+    note_outcomes(conn, runtime, [_seen(hits[one], failures[one]) for one in sorted(moved)], now, "receipts")
+    report.lanes |= carry_on(conn, runtime, sorted(moved), now, "receipts")
+    return set(moved)
+
+
+def _failure(hit: Hit, update: ReceiptUpdate) -> steps.Fail:
+    outcome = update.outcome or OutcomeClass.DEAD
+    return steps.Fail(hit.delivery_id, outcome, update.code or "", update.detail, Reason.FAILED_LATER, update.at)
 
 
 def _tell(
@@ -146,6 +216,7 @@ def _tell(
     runtime: Runtime,
     hits: Sequence[Hit],
     lifts: Sequence[steps.ReceiptRow],
+    upgraded: Collection[str],
     now: datetime,
     report: ReceiptReport,
 ) -> None:
@@ -156,24 +227,37 @@ def _tell(
         hit = by_id.get(row.delivery_id)
         if hit and _counts(runtime, hit, row):
             first[row.delivery_id] = min(row.at, first.get(row.delivery_id, row.at))
-    told = [by_id[found] for found in first]
+    told = [by_id[found] for found in sorted(first)]
     if not told:
         return
     steps.tell(conn, [steps.Tell(hit.notification_id, hit.channel, first[hit.delivery_id]) for hit in told], now)
-    others = [
-        one
-        for one in steps.siblings(conn, sorted({hit.notification_id for hit in told}))
-        if one.delivery_id not in first
-    ]
-    waiting = [steps.Cancel(one.delivery_id, "late_delivered") for one in others if one.state == "queued"]
+    family = steps.siblings(conn, [hit.notification_id for hit in told])
+    waiting = [steps.Cancel(one.delivery_id, "late_delivered") for one in family if one.state == "queued"]
     if waiting:
         steps.cancel(conn, waiting, now, "receipts")
-    doubled = sorted({one.notification_id for one in others if one.state in _LEFT})
+    doubled = _doubled([hit for hit in told if hit.delivery_id in upgraded], family)
     if doubled:
         steps.note_double(conn, doubled, now)
         report.doubles += len(doubled)
         for notification_id in doubled:
             telemetry.note("double.seen", notification_id=notification_id)
+
+
+def _doubled(late: Sequence[Hit], family: Sequence[steps.Sibling]) -> list[str]:
+    """The notifications of which another delivery left as well.
+
+    late: delivered after they had counted as ended. Of two deliveries the first had ended before the second was opened,
+    so each double has one such upgrade, and is counted by it alone: not by the second's own receipts, nor by `read`.
+    """
+    left = [one for one in family if one.state in _LEFT]
+    return sorted(
+        {
+            hit.notification_id
+            for hit in late
+            for one in left
+            if one.notification_id == hit.notification_id and one.delivery_id != hit.delivery_id
+        }
+    )
 
 
 def _counts(runtime: Runtime, hit: Hit, row: steps.ReceiptRow) -> bool:

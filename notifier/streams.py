@@ -93,6 +93,17 @@ class StreamReader:
         """Lets the next reads begin with what this consumer holds: after a batch that could not be moved."""
         self._own_from = "-"
 
+    def give_back(self, items: Iterable[Item]) -> None:
+        """As `again`, and as if these had not been handed out: what they need was away, which is no fault of theirs.
+
+        Without it every outage of the ledger would count against the innocent until they are taken for poison.
+        Raises RoadUnavailable; they then count as handed out.
+        """
+        self.again()
+        with road(f"giving back to {self._stream}"):
+            for count, ids in _by_count(items).items():
+                self._redis.xclaim(self._stream, self._group, self._consumer, 0, ids, retrycount=count, justid=True)
+
     def backlog(self) -> Backlog:
         """How much is not done, and how old the first of it is. Raises RoadUnavailable."""
         with road(f"measuring {self._stream}"):
@@ -261,6 +272,14 @@ def _entries(answer: Any) -> list[tuple[bytes, Mapping[bytes, bytes]]]:
     if isinstance(answer, dict):  # RESP3: {stream: [[entry, …]]}
         return [entry for batch in next(iter(answer.values())) for entry in batch]
     return list(answer[0][1])  # RESP2: [[stream, [entry, …]]]
+
+
+def _by_count(items: Iterable[Item]) -> dict[int, list[Any]]:
+    """The ids by how often they had been handed out before this time."""
+    found: dict[int, list[Any]] = {}
+    for item in items:
+        found.setdefault(item.deliveries - 1, []).append(item.id)
+    return found
 
 
 def _one_by_one(pending: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -101,6 +101,27 @@ def test_a_poison_entry_is_counted_at_every_handing_out(redis_client: Redis) -> 
     assert counts == [1, 2, 3, 4]
 
 
+def test_what_is_given_back_counts_as_never_handed_out_and_comes_again_first(redis_client: Redis) -> None:
+    fill(redis_client, 3)
+    a = reader(redis_client)
+    for _ in range(5):
+        items = a.read(2, None)
+        assert [(values([item]), item.deliveries) for item in items] == [([0], 1), ([1], 1)]
+        a.give_back(items)
+    assert (values(a.read(9, None)), values(a.read(9, None))) == ([0, 1], [2])
+
+
+def test_giving_back_leaves_the_earlier_count_of_each(redis_client: Redis) -> None:
+    fill(redis_client, 2)
+    a = reader(redis_client)
+    (first,) = a.read(1, None)
+    a.again()
+    (first,) = a.read(1, None)
+    (second,) = a.read(1, None)
+    a.give_back([first, second])
+    assert [entry["times_delivered"] for entry in _pending(redis_client)] == [1, 0]
+
+
 def test_entries_deleted_while_they_were_held_are_dropped(redis_client: Redis) -> None:
     ids = fill(redis_client, 3)
     reader(redis_client, "dead").read(3, None)
