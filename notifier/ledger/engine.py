@@ -48,7 +48,7 @@ class Ledger:
 
     def __init__(self, engine: Engine, url: URL) -> None:
         self.dialect: Dialect = "sqlite" if engine.dialect.name == "sqlite" else "postgresql"
-        self.url_without_password = url.set(password="***" if url.password else None).render_as_string(False)
+        self.url_without_password = url.render_as_string(hide_password=True)
         self._engine = engine
         self._where = f"{url.host or 'localhost'}:{url.port or 5432}" if self.dialect == "postgresql" else url.database
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy.engine import Connection
@@ -87,7 +88,7 @@ def test_the_oldest_due_goes_first_and_no_more_than_asked_for(ledger: Ledger) ->
     ],
 )
 def test_a_claim_takes_what_is_due_alive_and_asked_for(
-    ledger: Ledger, label: str, changes: dict[str, object], claimable: bool
+    ledger: Ledger, label: str, changes: dict[str, Any], claimable: bool
 ) -> None:
     with ledger.begin() as conn:
         queue(conn, **changes)
@@ -170,8 +171,8 @@ def test_many_waiting_messages_of_one_busy_order_do_not_starve_those_behind_them
 def test_a_newer_comparable_event_makes_a_message_obsolete(
     ledger: Ledger,
     label: str,
-    older: dict[str, object],
-    newer: dict[str, object],
+    older: dict[str, Any],
+    newer: dict[str, Any],
     newer_state: str,
     expected: str | None,
 ) -> None:

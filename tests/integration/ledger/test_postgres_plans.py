@@ -37,7 +37,8 @@ LOAD = """
         CASE WHEN n <= :old AND n % 100 <> 0 THEN :now END
     FROM generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) AS n;
     INSERT INTO history (at, notification_id, step, by_whom)
-    SELECT :now, 'n' || n, 'requeue', 'drain' FROM generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) AS n"""
+    SELECT :now, 'n' || n, 'requeue', 'drain'
+    FROM generate_series(CAST(:first AS bigint), CAST(:last AS bigint)) AS n"""
 
 
 @pytest.fixture(scope="module", params=["statistics of today", "statistics from when the queue was empty"])

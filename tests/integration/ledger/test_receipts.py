@@ -29,7 +29,7 @@ def _apply(conn: Connection, found: str, status: str) -> None:
         row = steps.Fail(found, "FALLBACK", "131026", "undeliverable", "failed_later", AT["failed"])
         steps.fail(conn, [row], NOW, "receipts")
     else:
-        steps.receive(conn, [steps.ReceiptRow(found, status, AT[status], "wamid.1")], NOW)  # type: ignore[arg-type]
+        steps.receive(conn, [steps.ReceiptRow(found, status, AT[status], "wamid.1")], NOW)
 
 
 def _end(conn: Connection, order: tuple[str, ...]) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def test_the_highest_status_of_a_batch_wins_and_every_instant_is_kept(ledger: Le
     with ledger.begin() as conn:
         found = queue(conn)[0].delivery.id
         put_in_state(conn, "delivery", found, "accepted")
-        rows = [steps.ReceiptRow(found, status, AT[status]) for status in ("delivered", "read", "sent", "delivered")]  # type: ignore[arg-type]
+        rows = [steps.ReceiptRow(found, status, AT[status]) for status in ("delivered", "read", "sent", "delivered")]
         assert steps.receive(conn, rows, NOW) == steps.Received([found], [])
         row = row_of(conn, "delivery", found)
         assert steps.receive(conn, rows, NOW) == steps.Received([], [])
@@ -84,7 +84,7 @@ def test_a_batch_of_many_deliveries_lifts_each_by_its_own_receipt(ledger: Ledger
         made = [one.delivery.id for one in queue(conn, 6)]
         for found in made:
             put_in_state(conn, "delivery", found, "accepted")
-        rows = [steps.ReceiptRow(one, ("sent", "delivered", "read")[at % 3], NOW) for at, one in enumerate(made)]  # type: ignore[arg-type]
+        rows = [steps.ReceiptRow(one, ("sent", "delivered", "read")[at % 3], NOW) for at, one in enumerate(made)]
         assert steps.receive(conn, rows, NOW).moved == sorted(made)
         states = [row_of(conn, "delivery", found)["state"] for found in made]
     assert states == ["sent", "delivered", "read"] * 2
