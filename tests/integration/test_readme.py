@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -33,8 +34,9 @@ def test_the_notify_example_puts_its_event_into_the_inbox_once(redis_url: str, r
 
     assert (first.stdout, first.stderr) == ("queued\n", "")
     assert second.stdout == "duplicate\n"
-    (entry,) = redis_client.xrange("notifier:inbox")
-    event = parse_event(entry[1][b"body"])
+    entries: Any = redis_client.xrange("notifier:inbox")
+    ((_, fields),) = entries
+    event = parse_event(fields[b"body"])
     assert (event.key, event.customer.locale) == ("fern-and-kiln|5123990|order.shipped|1|", "en-GB")
 
 
