@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
+from pydantic_core import PydanticSerializationError
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from notifier.events import InvalidEvent, OrderEvent, parse_event
+from notifier.events import Fault, InvalidEvent, NotifierError, OrderEvent, parse_event
 from notifier.ids import new_id
 from notifier.inbox import Entry, Inbox, Ticket
+from notifier.spans import read_duration
 
 DEFAULT_URL = "redis://127.0.0.1:6379/0"
+
+T = TypeVar("T")
 
 # One call of the inbox script. Larger chunks save nothing and hold the server for longer at a time.
 _CHUNK = 500
@@ -84,14 +88,25 @@ def open_road(url: str, *, socket_timeout: timedelta = timedelta(seconds=10)) ->
 
 @lru_cache(maxsize=1)
 def default_inbox() -> Inbox:
-    """The inbox named by NOTIFIER_REDIS_URL (and NOTIFIER_KEY_PREFIX, NOTIFIER_INBOX__*), one to a process."""
+    """The inbox named by NOTIFIER_REDIS_URL (and NOTIFIER_KEY_PREFIX, NOTIFIER_INBOX__*), one to a process.
+
+    Raises NotifierError that names the variable which cannot be read.
+    """
     environ = os.environ
     return Inbox(
         open_road(environ.get("NOTIFIER_REDIS_URL") or DEFAULT_URL),
         prefix=environ.get("NOTIFIER_KEY_PREFIX", "notifier:"),
-        max_length=int(environ.get("NOTIFIER_INBOX__MAX_LENGTH", "1000000")),
+        max_length=_variable("NOTIFIER_INBOX__MAX_LENGTH", int, "1000000"),
+        remember=_variable("NOTIFIER_INBOX__REMEMBER", read_duration, "3d"),
         durable=environ.get("NOTIFIER_INBOX__DURABLE", "").lower() in {"1", "true", "yes", "on"},
     )
+
+
+def _variable(name: str, read: Callable[[str], T], default: str) -> T:
+    try:
+        return read(os.environ.get(name, default))
+    except ValueError as error:
+        raise NotifierError(f"{name}: {error}") from None
 
 
 def _entry(event: OrderEvent | Mapping[str, Any], door: str) -> Entry:
@@ -101,6 +116,23 @@ def _entry(event: OrderEvent | Mapping[str, Any], door: str) -> Entry:
     return Entry(
         event_id=new_id(),  # ours, whatever the sender's own `id` is: two shops may both have an event "1"
         key=checked.key,
-        body=checked.model_dump_json(exclude_none=True, exclude_defaults=True).encode(),
+        body=_body(checked),
         door=door,
     )
+
+
+def _body(event: OrderEvent) -> bytes:
+    """The event as JSON. Fields that we do not know may hold anything in Python; what has no JSON is a fault."""
+    try:
+        return event.model_dump_json(exclude_none=True, exclude_defaults=True).encode()
+    except PydanticSerializationError:
+        raise InvalidEvent((_unspeakable(event),)) from None
+
+
+def _unspeakable(event: OrderEvent) -> Fault:
+    for name in (*type(event).model_fields, *(event.model_extra or {})):
+        try:
+            event.model_dump_json(include={name})
+        except PydanticSerializationError:
+            return Fault("/" + name.replace("~", "~0").replace("/", "~1"), "holds a value that JSON cannot carry")
+    return Fault("", "holds a value that JSON cannot carry")

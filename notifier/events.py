@@ -237,7 +237,10 @@ def parse_event(body: bytes | str | dict[str, Any]) -> OrderEvent:
     except ValidationError as error:
         raise InvalidEvent(_faults(error)) from None
     if event.occurred_at is not None:
-        event.occurred_at = _utc(event.occurred_at)
+        try:
+            event.occurred_at = _utc(event.occurred_at)
+        except OverflowError:  # year 1 east of Greenwich: a default of somebody's database
+            raise InvalidEvent((Fault("/occurred_at", "lies outside the calendar"),)) from None
     return event
 
 

@@ -1,57 +1,49 @@
 """Settings: the environment (`NOTIFIER_*`) over `config/notifier.toml` over the defaults here.
 
-Secrets come from the environment only. Relations between settings are checked here too, and every fault is reported at
+Secrets come from the environment only. What must hold between settings is in relations.py. Every fault is reported at
 once, each with its place and its remedy.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
-from datetime import time, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as EnvironmentFault
 
-from notifier.events import EVENT_KINDS, NotifierError
-
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+from notifier import relations
+from notifier.events import NotifierError
+from notifier.spans import Duration, Positive, Window
 
 
 class SettingsError(NotifierError):
     """The configuration cannot be used. The message lists every fault with its setting and how to mend it."""
 
 
-def _duration(value: object) -> object:
-    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
-        return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
-    if isinstance(value, str):
-        raise ValueError("write a duration as a number and a unit: 500ms, 30s, 15m, 12h, 7d")
-    return value
-
-
-def _window(value: object) -> object:
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d\d:\d\d)\s*-\s*(\d\d:\d\d)", value.strip())):
-        return (time.fromisoformat(match[1]), time.fromisoformat(match[2]))
-    if isinstance(value, str):
-        raise ValueError('write quiet hours as "21:00-08:00" (local time of the recipient)')
-    return value
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0))]
-Window = Annotated[tuple[time, time], BeforeValidator(_window)]
 Channel = Literal["whatsapp", "sms", "email"]
+
+
+def _timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("no such time zone: write an IANA name, such as Africa/Cairo") from None
+    return value
 
 
 class _Section(BaseModel):
@@ -62,12 +54,12 @@ class InboxSettings(_Section):
     """The stream between the doors and intake."""
 
     max_length: int = Field(1_000_000, ge=1, description="Events that may wait before the doors answer InboxFull.")
-    remember: Duration = Field(timedelta(days=3), description="How long a door recognises a copy without the ledger.")
+    remember: Positive = Field(timedelta(days=3), description="How long a door recognises a copy without the ledger.")
     durable: bool = Field(
         False, description="Doors wait until the event is on disk (WAITAOF: Valkey or Redis 7.2 and later)."
     )
     batch: int = Field(500, ge=1, le=5000, description="Events that intake takes in one transaction.")
-    reclaim_after: Duration = Field(
+    reclaim_after: Positive = Field(
         timedelta(seconds=30), description="A silent consumer's batch goes to another after this."
     )
     poison_after: int = Field(3, ge=2, description="An event handed out this often without an end is quarantined.")
@@ -76,23 +68,23 @@ class InboxSettings(_Section):
 class DrainSettings(_Section):
     """How a drain carries the due deliveries of a lane."""
 
-    slice: Duration = Field(
+    slice: Positive = Field(
         timedelta(seconds=5), description="A drain queues itself again after this, so that lanes share a worker."
     )
     batch: int = Field(200, ge=1, le=2000, description="Most deliveries claimed by one statement.")
     in_flight: int = Field(256, ge=1, le=4096, description="Most requests of one drain that wait for an answer.")
-    lease: Duration = Field(
+    lease: Positive = Field(
         timedelta(seconds=60), description="After this a claim whose drain is silent becomes unknown."
     )
-    connect_timeout: Duration = Field(timedelta(seconds=5), description="Longest wait for a connection to a provider.")
-    request_timeout: Duration = Field(timedelta(seconds=20), description="Longest wait for a provider's answer.")
+    connect_timeout: Positive = Field(timedelta(seconds=5), description="Longest wait for a connection to a provider.")
+    request_timeout: Positive = Field(timedelta(seconds=20), description="Longest wait for a provider's answer.")
 
 
 class RetrySettings(_Section):
     """Backoff of RETRY outcomes: full jitter below min(cap, base * 2^attempt)."""
 
-    base: Duration = Field(timedelta(seconds=2), description="The first step.")
-    cap: Duration = Field(timedelta(minutes=10), description="The longest step.")
+    base: Positive = Field(timedelta(seconds=2), description="The first step.")
+    cap: Positive = Field(timedelta(minutes=10), description="The longest step.")
 
 
 class FallbackSettings(_Section):
@@ -113,7 +105,7 @@ class FallbackSettings(_Section):
     allow_double: bool = Field(
         False, description="Permits `silence_after` below the template's TTL, which can show a message twice."
     )
-    silence_after: Duration | None = Field(
+    silence_after: Positive | None = Field(
         None, description="Fall back after this much silence, whatever the template's TTL says."
     )
 
@@ -121,21 +113,23 @@ class FallbackSettings(_Section):
 class BreakerSettings(_Section):
     """How long an open breaker waits before it lets one message through as a probe."""
 
-    cool_down: Duration = Field(timedelta(minutes=1), description="The first pause; it doubles with each failed probe.")
-    cool_down_max: Duration = Field(timedelta(minutes=30), description="The longest pause.")
+    cool_down: Positive = Field(timedelta(minutes=1), description="The first pause; it doubles with each failed probe.")
+    cool_down_max: Positive = Field(timedelta(minutes=30), description="The longest pause.")
 
 
 class SweepSettings(_Section):
     """The periodic repairs."""
 
-    every: Duration = Field(
-        timedelta(seconds=1), description="How often beat wakes lanes with due work and reclaims dead batches."
+    every: Positive = Field(
+        timedelta(seconds=1),
+        ge=timedelta(milliseconds=100),
+        description="How often beat wakes lanes with due work and reclaims dead batches.",
     )
     page: int = Field(500, ge=1, description="Rows a sweep moves in one transaction.")
     keep_personal: Duration = Field(
         timedelta(days=90), description="Phones and event bodies of ended notifications are forgotten after this."
     )
-    parked_for: Duration = Field(timedelta(days=7), description="A receipt that nobody knows is dropped after this.")
+    parked_for: Positive = Field(timedelta(days=7), description="A receipt that nobody knows is dropped after this.")
 
 
 class EventRule(_Section):
@@ -143,14 +137,16 @@ class EventRule(_Section):
 
     template: str | None = Field(None, description="Name of the template in config/templates.")
     enabled: bool = Field(True, description="Whether customers are told of it.")
-    shelf_life: Duration | None = Field(None, description="How long after it happened it is still worth telling.")
+    shelf_life: Positive | None = Field(None, description="How long after it happened it is still worth telling.")
     priority: Literal["urgent", "normal", "bulk"] | None = Field(None, description="Its place inside a lane.")
 
 
 class RouteRule(_Section):
     """Which sender carries which channel; the first route whose countries and events fit is taken."""
 
-    countries: tuple[str, ...] = Field(("*",), description="ISO country codes of the recipient, or *.")
+    countries: tuple[Annotated[str, Field(pattern=r"^([A-Z]{2}|\*)$")], ...] = Field(
+        ("*",), description="ISO country codes of the recipient, or *."
+    )
     events: tuple[str, ...] = Field(("*",), description="Event names, a prefix such as shipment.*, or *.")
     whatsapp: str | None = Field(None, description="Sender for WhatsApp.")
     sms: str | None = Field(None, description="Sender for SMS.")
@@ -162,7 +158,9 @@ class ShopSettings(_Section):
     display_name: str = Field(description="What customers call the shop.")
     country: str = Field(pattern=r"^[A-Z]{2}$", description="Where a phone without a country is dialled.")
     default_locale: str = Field("en", description="Language of customers who named none.")
-    timezone: str | None = Field(None, description="Fixed zone for quiet hours; absent: the recipient's own.")
+    timezone: Annotated[str, AfterValidator(_timezone)] | None = Field(
+        None, description="Fixed zone for quiet hours; absent: the recipient's own."
+    )
     channels: tuple[Channel, ...] = Field(
         ("whatsapp", "sms"), min_length=1, description="The order in which channels are tried."
     )
@@ -194,7 +192,7 @@ class SenderSettings(_Section):
     told_by: Literal["sent", "delivered"] = Field(
         "delivered", description="The receipt that counts as told; `sent` for routes without handset receipts."
     )
-    silence_after: Duration | None = Field(
+    silence_after: Positive | None = Field(
         None, description="Silence that counts on this sender, over fallback.silence_after."
     )
     in_flight: int | None = Field(
@@ -205,7 +203,7 @@ class SenderSettings(_Section):
 class Settings(BaseSettings):
     """All settings. Nested ones are NOTIFIER_<SECTION>__<KEY> in the environment."""
 
-    model_config = SettingsConfigDict(env_prefix="NOTIFIER_", env_nested_delimiter="__", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="NOTIFIER_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
     redis_url: str = Field("", description="The road. Empty: the embedded server that `notifier up` runs.")
     broker_url: str = Field("", description="Celery's broker. Empty: the road's URL. amqp:// for RabbitMQ.")
@@ -244,7 +242,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _relations(self) -> Self:
-        faults = [*_drain_faults(self), *_event_faults(self), *_route_faults(self), *_sender_faults(self)]
+        faults = relations.faults(self)
         if faults:
             raise ValueError("\n".join(faults))
         return self
@@ -275,12 +273,17 @@ def config_file() -> Path:
 
 def load_settings(**overrides: Any) -> Settings:
     """The settings of this process. Raises SettingsError that names each faulty setting, its places and the rule."""
+    file = config_file()
+    if "NOTIFIER_CONFIG" in os.environ and not file.is_file():
+        raise SettingsError(f"{file}: no such file, and NOTIFIER_CONFIG names it; mend the path, or unset the variable")
     try:
         return Settings(**overrides)
     except ValidationError as error:
         raise SettingsError("the settings cannot be used:\n" + "\n".join(_explained(error))) from None
-    except ValueError as error:  # TOML syntax
-        raise SettingsError(f"{config_file()}: {error}") from None
+    except EnvironmentFault as error:
+        raise SettingsError(f"the environment: {error}; tables and lists are written as JSON") from None
+    except (ValueError, OSError) as error:  # TOML syntax, text that is not UTF-8, no permission
+        raise SettingsError(f"{file}: {error}") from None
 
 
 def runtime_file(data_dir: Path) -> Path:
@@ -313,48 +316,19 @@ def _explained(error: ValidationError) -> Iterator[str]:
             yield from item["msg"].removeprefix("Value error, ").splitlines()
             continue
         path = [str(part) for part in item["loc"]]
-        variable = "NOTIFIER_" + "__".join(path).upper()
-        yield f"{'.'.join(path)}: {item['msg']} (in {config_file()}, or {variable} in the environment)"
+        problem = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(path[-1], _KEYS, 1)
+            problem = "there is no such setting" + (f"; did you mean {near[0]}?" if near else "")
+        yield f"{'.'.join(path)}: {problem} (in {config_file()}, or {_variable(path)} in the environment)"
 
 
-def _drain_faults(settings: Settings) -> Iterator[str]:
-    needed = settings.drain.request_timeout + settings.drain.connect_timeout + settings.drain.slice
-    if settings.drain.lease <= needed:
-        yield (
-            f"drain.lease: must be longer than request_timeout + connect_timeout + slice ({needed.total_seconds():g}s),"
-            " or a living drain loses its claims; raise drain.lease or lower the others"
-        )
+def _variable(path: Sequence[str]) -> str:
+    """What is named by an operator is JSON in one variable: few shells take a hyphen or a dot in a name."""
+    if path[0] in ("shops", "senders", "events"):
+        return f"the JSON of NOTIFIER_{path[0].upper()}"
+    return "NOTIFIER_" + "__".join(path).upper()
 
 
-def _event_faults(settings: Settings) -> Iterator[str]:
-    places = [
-        ("events", settings.events),
-        *((f"shops.{name}.events", shop.events) for name, shop in settings.shops.items()),
-    ]
-    for place, rules in places:
-        for event in rules:
-            if event not in EVENT_KINDS:
-                yield f"{place}.{event}: no such event; the known ones are {', '.join(EVENT_KINDS)}"
-
-
-def _route_faults(settings: Settings) -> Iterator[str]:
-    for name, shop in settings.shops.items():
-        for number, route in enumerate(shop.routes):
-            for channel, sender in (("whatsapp", route.whatsapp), ("sms", route.sms)):
-                place = f"shops.{name}.routes.{number}.{channel}"
-                if sender is None:
-                    continue
-                if sender not in settings.senders:
-                    known = ", ".join(settings.senders)
-                    yield f"{place}: no sender named {sender}; add [senders.{sender}] or choose one of {known}"
-                elif settings.senders[sender].channel != channel:
-                    yield f"{place}: sender {sender} is a {settings.senders[sender].channel} sender"
-
-
-def _sender_faults(settings: Settings) -> Iterator[str]:
-    folded: dict[str, str] = {}
-    for name in settings.senders:
-        key = re.sub(r"[^A-Za-z0-9]", "_", name).upper()
-        if key in folded:
-            yield f"senders.{name}: its secrets are named like those of {folded[key]}; rename one of the two"
-        folded[key] = name
+_MODELS: tuple[type[BaseModel], ...] = (Settings, *_Section.__subclasses__())
+_KEYS = sorted({key for model in _MODELS for key in model.model_fields})

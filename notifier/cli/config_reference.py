@@ -14,7 +14,8 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from notifier.settings import Settings, Window
+from notifier.settings import Settings
+from notifier.spans import Window
 
 PAGE = Path("docs/configuration.md")
 
@@ -33,10 +34,17 @@ RULES = (
         "is longer than drain.request_timeout + drain.connect_timeout + drain.slice",
         "raise drain.lease, or lower one of the others: a living drain would lose its claims",
     ),
+    Rule("retry.cap", "is not below retry.base", "raise retry.cap"),
+    Rule("breaker.cool_down_max", "is not below breaker.cool_down", "raise breaker.cool_down_max"),
     Rule(
         "events, shops.NAME.events",
         "name only events that notifier knows (the message lists them)",
         "correct the name; unknown events are stored and never told, so a rule for one would be dead",
+    ),
+    Rule(
+        "shops.NAME.routes.N.events",
+        "fits an event that notifier knows (the message lists them)",
+        "correct the name or the prefix: the route would carry nothing",
     ),
     Rule(
         "shops.NAME.routes.N.CHANNEL",
@@ -52,6 +60,16 @@ RULES = (
         "senders.NAME",
         "has names of secrets of its own: two names may not differ only in case and punctuation",
         "rename one of the two",
+    ),
+    Rule(
+        "senders.NAME.provider",
+        "names a provider that notifier has an adapter for (the message lists them)",
+        "correct the name",
+    ),
+    Rule(
+        "senders.NAME",
+        "has both portfolio and portfolio_tier, or neither",
+        "give the other one: one alone limits nothing",
     ),
     Rule(
         "events.NAME.template",

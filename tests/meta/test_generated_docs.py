@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from notifier import settings as settings_module
+from notifier import relations as relations_module
 from notifier import shops as shops_module
 from notifier.cli import config_reference, signal_reference
 from notifier.cli.config_reference import RULES, SECRETS, reference
@@ -84,6 +84,11 @@ def test_a_duration_is_written_as_one_would_write_it(value: timedelta, written: 
 
 BROKEN: dict[str, dict[str, Any]] = {
     "drain.lease": {"drain": {"lease": "10s"}},
+    "retry.cap": {"retry": {"base": "2s", "cap": "1s"}},
+    "breaker.cool_down_max": {"breaker": {"cool_down": "2s", "cool_down_max": "1s"}},
+    "shops.a.routes.0.events": {
+        "shops": {"a": {"display_name": "A", "country": "GB", "routes": [{"events": ["x.*"]}]}}
+    },
     "events.": {"events": {"order.exploded": {}}},
     "shops.a.routes.0.sms: no sender named": {
         "shops": {"a": {"display_name": "A", "country": "GB", "routes": [{"sms": "x"}]}}
@@ -93,12 +98,15 @@ BROKEN: dict[str, dict[str, Any]] = {
         "senders": {"s": SENDER},
     },
     "senders.": {"senders": {"a-b": SENDER, "a_b": SENDER}},
+    "senders.s.provider": {"senders": {"s": {**SENDER, "provider": "pigeon"}}},
+    "senders.s: portfolio": {"senders": {"s": {**SENDER, "portfolio": "p"}}},
 }
 
 
 @pytest.fixture
 def no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NOTIFIER_CONFIG", str(tmp_path / "notifier.toml"))
+    (tmp_path / "notifier.toml").touch()
     return tmp_path / "notifier.toml"
 
 
@@ -115,7 +123,7 @@ def test_each_rule_between_settings_is_checked_and_names_its_place(beginning: st
 def test_the_page_lists_as_many_rules_as_the_code_checks() -> None:
     loaded = sum(
         isinstance(node, ast.Yield)
-        for function in ast.parse(inspect.getsource(settings_module)).body
+        for function in ast.parse(inspect.getsource(relations_module)).body
         if isinstance(function, ast.FunctionDef) and function.name.endswith("_faults")
         for node in ast.walk(function)
     )

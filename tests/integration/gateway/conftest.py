@@ -44,6 +44,7 @@ SECRETS = {
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    (tmp_path / "none.toml").touch()
     monkeypatch.setenv("NOTIFIER_CONFIG", str(tmp_path / "none.toml"))
     return load_settings(key_prefix=PREFIX, public_url=PUBLIC_URL + "/", senders=SENDERS)
 

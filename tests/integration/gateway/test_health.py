@@ -163,6 +163,7 @@ def test_openapi_shows_health_and_metrics_and_names_the_product(gateway: FastAPI
 def test_the_process_builds_its_gateway_from_the_settings_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, redis_url: str
 ) -> None:
+    (tmp_path / "none.toml").touch()
     monkeypatch.setenv("NOTIFIER_CONFIG", str(tmp_path / "none.toml"))
     monkeypatch.setenv("NOTIFIER_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("NOTIFIER_REDIS_URL", redis_url)

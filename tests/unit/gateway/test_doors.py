@@ -15,6 +15,7 @@ Secrets = dict[str, dict[str, tuple[str, ...]]]
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    (tmp_path / "none.toml").touch()
     monkeypatch.setenv("NOTIFIER_CONFIG", str(tmp_path / "none.toml"))
 
     def sender(provider: str, channel: str, account: str = "") -> dict[str, Any]:
