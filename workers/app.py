@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from functools import lru_cache
 from typing import Any
@@ -12,7 +13,7 @@ from kombu.exceptions import OperationalError
 from notifier import telemetry
 from notifier.runtime import Runtime, open_runtime
 from notifier.settings import load_settings
-from workers.configuration import celery_configuration
+from workers.configuration import FOREIGN_VARIABLES, celery_configuration
 from workers.pumps import Pumps
 from workers.schedule import beat_schedule
 
@@ -21,8 +22,10 @@ STOP = threading.Event()
 
 
 def make_app() -> Celery:
-    """The app of this process, configured from our settings. Raises SettingsError."""
+    """The app of this process, configured from our settings alone. Raises SettingsError."""
     settings = load_settings()
+    for name in FOREIGN_VARIABLES:
+        os.environ.pop(name, None)
     app = Celery("notifier", include=["workers.tasks"])
     app.conf.update(celery_configuration(settings))
     app.conf.beat_schedule = beat_schedule(settings)

@@ -9,7 +9,7 @@ from notifier.settings import Settings
 from workers.queues import CELERY_QUEUES, TASK_ROUTES
 
 # A task holds its message unacknowledged for a slice and the longest answer; ten times that is far from any task, and
-# near enough that what a killed worker held is seen again in minutes. Nothing depends on it: the tick wakes lanes anyway.
+# near enough that what a killed worker held is seen again in minutes. Nothing depends on it: the tick wakes lanes.
 VISIBILITY_TIMEOUT = 600  # seconds
 
 _REDIS_OPTIONS = {
@@ -22,6 +22,10 @@ _REDIS_OPTIONS = {
     "health_check_interval": 10,
 }
 _AMQP_OPTIONS = {"confirm_publish": True}
+
+# Celery takes these over any configuration. In a backend's environment they mean the backend's broker, and our workers
+# would listen there while our doors and commands publish here.
+FOREIGN_VARIABLES = ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL", "CELERY_RESULT_BACKEND")
 
 
 def celery_configuration(settings: Settings) -> dict[str, Any]:
@@ -46,6 +50,7 @@ def celery_configuration(settings: Settings) -> dict[str, Any]:
         "task_queues": CELERY_QUEUES,
         "task_routes": TASK_ROUTES,
         "task_default_queue": "intake",
+        "task_default_exchange": "",
         "task_create_missing_queues": False,
         "task_default_queue_type": "classic" if redis else "quorum",
         "task_serializer": "json",

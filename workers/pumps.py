@@ -27,13 +27,14 @@ class Pumps(bootsteps.StartStopStep):
         self._threads: list[threading.Thread] = []
 
     def start(self, parent: Any) -> None:
-        """Called when the worker starts."""
+        """Called when the worker starts. A faulty catalog or configuration ends it here, not at the first task."""
         from workers import app as workers_app
 
+        runtime = workers_app.runtime()
         served = [name for name in parent.app.amqp.queues.consume_from if name in _PUMPS]
         for name in served:
             thread = threading.Thread(
-                target=_PUMPS[name], args=(workers_app.runtime(), workers_app.STOP), name=f"pump-{name}", daemon=True
+                target=_PUMPS[name], args=(runtime, workers_app.STOP), name=f"pump-{name}", daemon=True
             )
             thread.start()
             self._threads.append(thread)

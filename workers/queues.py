@@ -7,7 +7,8 @@ from kombu import Queue
 CHANNELS = ("whatsapp", "sms", "email")
 QUEUES = ("intake", *CHANNELS, "receipts", "sweeps")
 
-# Direct queues through the default exchange: kombu on Redis drops messages whose binding was lost (celery-redis §1a L8).
+# Direct queues through the nameless exchange (`task_default_exchange`), which needs no binding: kombu on Redis keeps
+# bindings as keys, and drops what is published when they were lost (celery-redis §1a L8).
 CELERY_QUEUES = tuple(Queue(name, routing_key=name) for name in QUEUES)
 
 TASK_ROUTES = {

@@ -18,6 +18,7 @@ from notifier.drain import drain
 from notifier.events import InvalidEvent
 from notifier.ids import new_id
 from notifier.inbox import InboxFull, RoadUnavailable
+from notifier.intake import place_of
 from notifier.loops import intake_once, receipts_once
 from notifier.runtime import Runtime
 from notifier.sweeps import sweep
@@ -29,7 +30,7 @@ PAUSE = 2.0  # seconds between two tries to hand in, while Redis is away or the 
 
 @shared_task(name="notifier.ingest")
 def ingest(events: dict[str, Any] | list[dict[str, Any]]) -> None:
-    """Hands one order event, or a list of them, to the inbox. A faulty one is kept in quarantine with its reason.
+    """Hands one order event, or a list of them, to the inbox. What is faulty is kept in quarantine with its reason.
 
     While Redis is away or the inbox is full the message is held, and given back to the broker when the worker stops.
     """
@@ -47,13 +48,25 @@ def ingest(events: dict[str, Any] | list[dict[str, Any]]) -> None:
 def hand_in(runtime: Runtime, events: Sequence[Any]) -> None:
     """Offers events to the inbox and sets the faulty ones aside. Safe to repeat: copies are recognised."""
     readable = [one if isinstance(one, dict) else json.dumps(one) for one in events]
-    for event, result in zip(events, offer(readable, runtime.inbox, "celery"), strict=True):
+    try:
+        results: Sequence[object] = offer(readable, runtime.inbox, "celery")
+    except (InboxFull, RoadUnavailable):
+        raise
+    except Exception as error:  # a fault of ours; Celery would drop the message, and here the message is the event
+        results = [error] * len(events)
+    for event, result in zip(events, results, strict=True):
         if isinstance(result, InvalidEvent):
-            body = json.dumps(event).encode()
-            event_id = new_id()
-            fields = {b"id": event_id.encode(), b"key": b"", b"door": b"celery", b"body": body}
-            runtime.quarantine.put(fields, "invalid", str(result))
-            telemetry.note("intake.quarantined", event_id=event_id, reason="invalid")
+            _set_aside(runtime, event, "invalid", str(result))
+        elif isinstance(result, Exception):
+            _set_aside(runtime, event, "poison", place_of(result))
+
+
+def _set_aside(runtime: Runtime, event: object, reason: str, detail: str) -> None:
+    event_id = new_id()
+    body = json.dumps(event).encode()
+    fields = {b"id": event_id.encode(), b"key": b"", b"door": b"celery", b"body": body}
+    runtime.quarantine.put(fields, reason, detail)
+    telemetry.note("intake.quarantined", event_id=event_id, reason=reason)
 
 
 @shared_task(name="notifier.intake")

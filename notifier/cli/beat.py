@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 
@@ -15,4 +17,6 @@ def beat() -> None:
 
     from workers.app import app
 
-    Beat(app=app, loglevel="WARNING", max_interval=5, schedule=app.conf.beat_schedule_filename).run()
+    remembered = Path(app.conf.beat_schedule_filename)
+    remembered.parent.mkdir(parents=True, exist_ok=True)
+    Beat(app=app, quiet=True, loglevel="WARNING", max_interval=5, schedule=str(remembered)).run()

@@ -9,7 +9,13 @@ import click
 @click.option(
     "--queues", default="", metavar="A,B", help="Only these queues: intake, whatsapp, sms, email, receipts, sweeps."
 )
-@click.option("--threads", default=16, show_default=True, help="Tasks at a time; one drain or sweep takes one thread.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=16,
+    show_default=True,
+    help="Tasks at a time; one drain or sweep takes one thread.",
+)
 @click.option("--name", default="", help="Name of this worker, unique among them.")
 def worker(queues: str, threads: int, name: str) -> None:
     """Run a worker for all queues, or for some.
@@ -20,16 +26,18 @@ def worker(queues: str, threads: int, name: str) -> None:
       notifier worker
       notifier worker --queues whatsapp,sms --threads 32
     """
-    from workers.app import app
+    from workers.app import app, runtime
     from workers.queues import QUEUES
 
-    unknown = [queue for queue in queues.split(",") if queue and queue not in QUEUES]
+    wanted = [queue.strip() for queue in queues.split(",") if queue.strip()]
+    unknown = [queue for queue in wanted if queue not in QUEUES]
     if unknown:
         raise click.BadParameter(
             f"no queue named {', '.join(unknown)}; there are {', '.join(QUEUES)}", param_hint="--queues"
         )
-    arguments = ["worker", "--pool=threads", f"--concurrency={threads}", "--loglevel=WARNING"]
+    runtime()  # what is wrong with settings or templates is said in one line, and not by each task
+    arguments = ["--quiet", "worker", "--pool=threads", f"--concurrency={threads}", "--loglevel=WARNING"]
     arguments += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    arguments += [f"--queues={queues}"] if queues else []
+    arguments += [f"--queues={','.join(wanted)}"] if wanted else []
     arguments += [f"--hostname={name}@%h"] if name else []
     app.worker_main(arguments)
