@@ -1,0 +1,68 @@
+"""How much of everything a run takes: the full one, and the short one that only shows that the bench works."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Counts and seconds of one run."""
+
+    rounds: int
+    backlog: int  # messages of one deliver round
+    celery: int  # the same for the peers, so that a round of each takes some seconds
+    bullmq: int
+    bare: int
+    tuning: int  # messages of one try while a peer is tuned, as a share of its round: 1 in this many
+    door_calls: int
+    ramp_from: float  # messages a second that the search for the sustainable rate begins at
+    ramp_step: float  # seconds that each rate of the ramp is held
+    steady: float  # seconds that a rate must hold
+    limiter: float  # seconds of counting
+    throttled: float
+    latency: float  # seconds of 5 events each
+    waiting_bulk: int
+    old_rows: int
+    lanes: int
+    memory: tuple[int, int]  # messages: first look, last look
+
+
+FULL = Sizes(
+    rounds=3,
+    backlog=30_000,
+    celery=1_500,
+    bullmq=12_000,
+    bare=60_000,
+    tuning=3,
+    door_calls=5_000,
+    ramp_from=500,
+    ramp_step=6,
+    steady=60,
+    limiter=61,
+    throttled=45,
+    latency=60,
+    waiting_bulk=200_000,
+    old_rows=5_000_000,
+    lanes=1_000,
+    memory=(100_000, 1_000_000),
+)
+SHORT = Sizes(
+    rounds=1,
+    backlog=1_000,
+    celery=60,
+    bullmq=400,
+    bare=1_000,
+    tuning=2,
+    door_calls=200,
+    ramp_from=50,
+    ramp_step=1,
+    steady=3,
+    limiter=3,
+    throttled=3,
+    latency=3,
+    waiting_bulk=2_000,
+    old_rows=5_000,
+    lanes=20,
+    memory=(500, 2_000),
+)
