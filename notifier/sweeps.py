@@ -7,9 +7,10 @@ moved something is the trace of something that went wrong elsewhere, or of time 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from notifier import telemetry
 from notifier.channels.contract import ReceiptUpdate
@@ -18,6 +19,7 @@ from notifier.inbox import RoadUnavailable
 from notifier.ledger import Connection, LedgerUnavailable, breakers, claims, followups, steps
 from notifier.ledger import receipts as ledger_receipts
 from notifier.ledger import sweeps as select
+from notifier.ledger.receipts import Hit, Parked
 from notifier.policy.reasons import Reason
 from notifier.receipts import ReceiptReport, join
 from notifier.runtime import Runtime
@@ -39,17 +41,31 @@ class SweepReport:
     lanes: set[str] = field(default_factory=set)  # have new work; woken after the commit
 
     def add(self, step: str, moved: int, tried: int) -> None:
+        """moved of tried rows took this step."""
         self.moved[step] = self.moved.get(step, 0) + moved
         self.lost += tried - moved
 
+    def join(self, page: SweepReport) -> None:
+        """Adds what one committed page did."""
+        self.seen += page.seen
+        self.lost += page.lost
+        self.lanes |= page.lanes
+        for step, moved in page.moved.items():
+            self.add(step, moved, moved)
 
-Page = Callable[[Connection, datetime, int], Sequence[str]]
+
+Row = TypeVar("Row")
+Act = Callable[[Connection, Sequence[str], SweepReport], None]
 
 
 def _pages(
-    runtime: Runtime, report: SweepReport, select_page: Page, now: datetime
-) -> Iterator[tuple[Connection, list[str]]]:
-    """Transactions with a page of delivery ids each, until a short page or the end of the budget.
+    runtime: Runtime,
+    report: SweepReport,
+    now: datetime,
+    select_page: Callable[[Connection, datetime, int], Sequence[Row]],
+    act: Callable[[Connection, Sequence[Row], SweepReport], None],
+) -> None:
+    """Moves what is selected, a page a transaction, until a short page or the end of the budget.
 
     The rows of a page leave the selection by being moved, so the next page is always the first one; a page of which
     nothing moved would come again for ever, and ends the sweep (an earlier queue starved behind such a page).
@@ -57,14 +73,17 @@ def _pages(
     end = time.monotonic() + BUDGET.total_seconds()
     size = runtime.settings.sweep.page
     while time.monotonic() < end:
-        before = sum(report.moved.values())
+        page = SweepReport(report.sweep)
         with runtime.ledger.begin() as conn:
             found = list(select_page(conn, now, size))
-            report.seen += len(found)
+            page.seen = len(found)
             if found:
-                yield conn, found
-        if len(found) < size or sum(report.moved.values()) == before:
+                act(conn, found, page)
+        report.join(page)  # not before the commit: a page that was rolled back did nothing
+        if len(found) < size:
             return
+        if not any(page.moved.values()):
+            break
     report.finished = False
 
 
@@ -85,8 +104,7 @@ def expire_overdue(runtime: Runtime, now: datetime, report: SweepReport) -> None
 
     Safe because a claim never takes a row past its expiry, and the guard in the UPDATE wants `queued`.
     """
-    for conn, found in _pages(runtime, report, select.overdue, now):
-        _end(conn, runtime, report, found, Reason.EXPIRED, "expire_overdue", now)
+    _pages(runtime, report, now, select.overdue, _ending(runtime, Reason.EXPIRED, now))
 
 
 def release_expired_leases(runtime: Runtime, now: datetime, report: SweepReport) -> None:
@@ -94,13 +112,15 @@ def release_expired_leases(runtime: Runtime, now: datetime, report: SweepReport)
 
     Safe because drain.lease > request_timeout + connect_timeout + slice, checked when settings load.
     """
-    for conn, found in _pages(runtime, report, select.lapsed_leases, now):
-        ends = followups.ended(conn, found, now)
+
+    def lose(conn: Connection, found: Sequence[str], page: SweepReport) -> None:
         rows = [
             steps.Lose(end.delivery_id, "lease_ended", "", runtime.unknown_until(end.lane, end.template, now))
-            for end in ends
+            for end in followups.ended(conn, found, now)
         ]
-        report.add("lose_track", len(steps.lose_track(conn, rows, now, "release_expired_leases").moved), len(rows))
+        page.add("lose_track", len(steps.lose_track(conn, rows, now, report.sweep).moved), len(rows))
+
+    _pages(runtime, report, now, select.lapsed_leases, lose)
 
 
 def fall_back_silent(runtime: Runtime, now: datetime, report: SweepReport) -> None:
@@ -108,8 +128,7 @@ def fall_back_silent(runtime: Runtime, now: datetime, report: SweepReport) -> No
 
     Safe because silence is counted from the template's TTL plus a buffer: after it the provider drops the message.
     """
-    for conn, found in _pages(runtime, report, select.silent, now):
-        _end(conn, runtime, report, found, Reason.SILENT, "fall_back_silent", now)
+    _pages(runtime, report, now, select.silent, _ending(runtime, Reason.SILENT, now))
 
 
 def decide_unknown(runtime: Runtime, now: datetime, report: SweepReport) -> None:
@@ -117,12 +136,16 @@ def decide_unknown(runtime: Runtime, now: datetime, report: SweepReport) -> None
 
     The one place where a second message is possible, and only when an operator chose so.
     """
-    for conn, found in _pages(runtime, report, select.undecided, now):
-        if runtime.settings.fallback.unknown == "resend":
-            rows = [steps.Resend(one, now, Reason.UNKNOWN_OUTCOME) for one in found]
-            report.add("resend", len(steps.resend(conn, rows, now, "decide_unknown").moved), len(rows))
-        else:
-            _end(conn, runtime, report, found, Reason.UNKNOWN_OUTCOME, "decide_unknown", now)
+
+    def resend(conn: Connection, found: Sequence[str], page: SweepReport) -> None:
+        ends = followups.ended(conn, found, now)
+        page.lanes |= {end.lane for end in ends}
+        rows = [steps.Resend(end.delivery_id, now, Reason.UNKNOWN_OUTCOME) for end in ends]
+        page.add("resend", len(steps.resend(conn, rows, now, report.sweep).moved), len(rows))
+
+    again = runtime.settings.fallback.unknown == "resend"
+    act = resend if again else _ending(runtime, Reason.UNKNOWN_OUTCOME, now)
+    _pages(runtime, report, now, select.undecided, act)
 
 
 def leave_stopped_senders(runtime: Runtime, now: datetime, report: SweepReport) -> None:
@@ -136,28 +159,20 @@ def leave_stopped_senders(runtime: Runtime, now: datetime, report: SweepReport) 
     def nearing(conn: Connection, moment: datetime, limit: int) -> Sequence[str]:
         return select.nearing_expiry(conn, stopped, moment, before, limit)
 
-    for conn, found in _pages(runtime, report, nearing, now):
+    def leave(conn: Connection, found: Sequence[str], page: SweepReport) -> None:
         rows = [steps.Cancel(one, Reason.SENDER_STOPPED) for one in found]
-        moved = steps.cancel(conn, rows, now, "leave_stopped_senders").moved
-        report.add("cancel", len(moved), len(rows))
-        report.lanes |= carry_on(conn, runtime, sorted(moved), now, "leave_stopped_senders")
+        moved = steps.cancel(conn, rows, now, report.sweep).moved
+        page.add("cancel", len(moved), len(rows))
+        page.lanes |= carry_on(conn, runtime, sorted(moved), now, report.sweep)
+
+    _pages(runtime, report, now, nearing, leave)
 
 
 def join_parked_receipts(runtime: Runtime, now: datetime, report: SweepReport) -> None:
     """Applies receipts that came before their delivery was known, and drops those that nobody ever claims."""
-    with runtime.ledger.begin() as conn:
-        parked = ledger_receipts.parked(conn, runtime.settings.sweep.page, now)
-        report.seen += len(parked)
-        found = ledger_receipts.find_deliveries(
-            conn,
-            sorted({one.ref for one in parked if one.ref}),
-            sorted({one.provider_id for one in parked if one.provider_id}),
-        )
-        known = [
-            (hit, one)
-            for one in parked
-            if (hit := found.by_ref.get(one.ref or "") or found.by_provider_id.get(one.provider_id or ""))
-        ]
+
+    def apply(conn: Connection, parked: Sequence[Parked], page: SweepReport) -> None:
+        known = _known(conn, parked)
         updates = [
             (hit, ReceiptUpdate(one.status, one.at, one.provider_id, one.ref, one.code, one.outcome, one.detail))
             for hit, one in known
@@ -165,10 +180,26 @@ def join_parked_receipts(runtime: Runtime, now: datetime, report: SweepReport) -
         joined = ReceiptReport()
         join(conn, runtime, updates, now, joined)
         ledger_receipts.unpark(conn, [one.id for _, one in known])
-        report.add("joined", len(known), len(known))
+        page.add("joined", len(known), len(known))
+        page.lanes |= joined.lanes
+
+    _pages(runtime, report, now, lambda conn, moment, limit: ledger_receipts.parked(conn, limit, moment), apply)
+    with runtime.ledger.begin() as conn:
         dropped = ledger_receipts.drop_parked(conn, now - runtime.settings.sweep.parked_for)
-        report.add("dropped", dropped, dropped)
-    report.lanes |= joined.lanes
+    report.add("dropped", dropped, dropped)
+
+
+def _known(conn: Connection, parked: Sequence[Parked]) -> list[tuple[Hit, Parked]]:
+    found = ledger_receipts.find_deliveries(
+        conn,
+        sorted({one.ref for one in parked if one.ref}),
+        sorted({one.provider_id for one in parked if one.provider_id}),
+    )
+    return [
+        (hit, one)
+        for one in parked
+        if (hit := found.by_ref.get(one.ref or "") or found.by_provider_id.get(one.provider_id or ""))
+    ]
 
 
 def forget_old(runtime: Runtime, now: datetime, report: SweepReport) -> None:
@@ -185,19 +216,15 @@ def forget_old(runtime: Runtime, now: datetime, report: SweepReport) -> None:
     report.finished = False
 
 
-def _end(
-    conn: Connection,
-    runtime: Runtime,
-    report: SweepReport,
-    found: Sequence[str],
-    reason: Reason,
-    by: str,
-    now: datetime,
-) -> None:
+def _ending(runtime: Runtime, reason: Reason, now: datetime) -> Act:
     """Expires a page for this reason and carries on with what follows."""
-    moved = steps.expire(conn, [steps.Expire(one, reason) for one in found], now, by).moved
-    report.add("expire", len(moved), len(found))
-    report.lanes |= carry_on(conn, runtime, sorted(moved), now, by)
+
+    def end(conn: Connection, found: Sequence[str], page: SweepReport) -> None:
+        moved = steps.expire(conn, [steps.Expire(one, reason) for one in found], now, page.sweep).moved
+        page.add("expire", len(moved), len(found))
+        page.lanes |= carry_on(conn, runtime, sorted(moved), now, page.sweep)
+
+    return end
 
 
 Sweep = Callable[[Runtime, datetime, SweepReport], None]
@@ -225,9 +252,9 @@ def sweep(runtime: Runtime, name: str) -> SweepReport:
     begun = time.monotonic()
     try:
         run(runtime, runtime.clock(), report)
-        runtime.wake(report.lanes)
     except (LedgerUnavailable, RoadUnavailable) as error:
         report.finished, report.error = False, str(error)
+    runtime.wake(report.lanes)  # also for the pages before the fault: they are committed
     telemetry.note(
         "sweep.done",
         sweep=name,

@@ -28,8 +28,10 @@ _LAPSED = _first("d.lease_until <= :now", "lease_until")
 _WAITING = "d.state IN ('accepted', 'sent', 'unknown') AND d.fallback_at <= :now"
 _SILENT = _first(f"{_WAITING} AND d.state <> 'unknown'", "fallback_at")
 _UNDECIDED = _first(f"{_WAITING} AND d.state = 'unknown'", "fallback_at")
+# Not those on their last channel: nothing else could carry them, and the sender may be mended in their last minutes.
 _NEARING = _first(
-    f"{_QUEUED} AND d.expires_at > :now AND d.expires_at <= :before AND d.lane IN ({{ids}})",
+    f"""{_QUEUED} AND d.expires_at > :now AND d.expires_at <= :before AND d.lane IN ({{ids}})
+        AND (SELECT n.channels LIKE '%' || d.channel || ',%' FROM notification n WHERE n.id = d.notification_id)""",
     "expires_at",
 )
 # An event is the root of its notification: forgetting goes from there. Times, states and reasons stay.
@@ -69,7 +71,7 @@ def undecided(conn: Connection, now: datetime, limit: int) -> list[str]:
 
 
 def nearing_expiry(conn: Connection, lanes: Sequence[str], now: datetime, before: datetime, limit: int) -> list[str]:
-    """Queued deliveries of these (stopped) lanes that expire after `now` and not after `before`."""
+    """Queued deliveries of these (stopped) lanes that expire after `now` and not after `before`; not their last try."""
     return _ids(_NEARING, conn, now, limit, before=to_us(before), ids=to_json(lanes))
 
 
