@@ -5,13 +5,14 @@ The drain (an answer) and the receipts (a failed one) call the same function, so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from notifier import telemetry
 from notifier.channels.contract import OutcomeClass
 from notifier.events import EVENT_KINDS
+from notifier.inbox import RoadUnavailable
 from notifier.ledger import Connection, breakers, plans
 from notifier.policy import breaker as policy
 from notifier.policy.breaker import Breaker, Kind
@@ -36,10 +37,13 @@ class Seen:
 def note_outcomes(conn: Connection, runtime: Runtime, seen: Sequence[Seen], now: datetime, by: str) -> None:
     """Applies what these outcomes mean for others, in the caller's transaction. by: drain or receipts."""
     _move_breakers(conn, runtime, seen, now, by)
-    for one in seen:
-        effect = _EFFECTS.get(one.outcome) if one.outcome else None
-        if effect:
-            effect(conn, runtime, one, now)
+    stops = [_stop(one, now) for one in seen if one.outcome is OutcomeClass.SUPPRESS]
+    if stops:
+        plans.insert_consents(conn, stops, now)
+    try:
+        _slow_down(runtime, seen)
+    except RoadUnavailable as error:  # the answers must be recorded all the same; the provider will say it again
+        telemetry.note("road.away", where="throttle", wait=0.0, error=error)
 
 
 def _move_breakers(conn: Connection, runtime: Runtime, seen: Sequence[Seen], now: datetime, by: str) -> None:
@@ -58,25 +62,28 @@ def _move_breakers(conn: Connection, runtime: Runtime, seen: Sequence[Seen], now
 
 
 def store_breaker(conn: Connection, after: Breaker, now: datetime, by: str) -> None:
-    """Writes a breaker's new state and says so; a pause by hand stands against machines. by: drain, receipts, a name."""
-    if not breakers.store(conn, after, now, by):
+    """Writes a breaker's new state and says so; a pause by hand stands against machines.
+
+    by: drain, receipts, or an operator's name.
+    """
+    if not breakers.store(conn, after, now, by) or after.state == "half_open":
         return
     signal = "breaker.closed" if after.state == "closed" else "breaker.opened"
     telemetry.note(signal, kind=after.kind, name=after.name, reason=str(after.reason or ""), code=after.code)
 
 
-def _slow_sender(conn: Connection, runtime: Runtime, one: Seen, now: datetime) -> None:
-    state = runtime.limiter.throttled(one.lane)
-    telemetry.note("lane.throttled", lane=one.lane, rate=state.current_rate)
+def _slow_down(runtime: Runtime, seen: Sequence[Seen]) -> None:
+    """Tells the limiter who was too fast: a batch full of the same refusal is one word about the sender, not fifty."""
+    for lane in sorted({one.lane for one in seen if one.outcome is OutcomeClass.THROTTLE_SENDER}):
+        state = runtime.limiter.throttled(lane)
+        telemetry.note("lane.throttled", lane=lane, rate=state.current_rate)
+    for lane, phone in sorted({(one.lane, one.phone) for one in seen if one.outcome is OutcomeClass.THROTTLE_PAIR}):
+        runtime.limiter.block_pair(lane, phone)
 
 
-def _slow_pair(conn: Connection, runtime: Runtime, one: Seen, now: datetime) -> None:
-    runtime.limiter.block_pair(one.lane, one.phone)
-
-
-def _remember_stop(conn: Connection, runtime: Runtime, one: Seen, now: datetime) -> None:
+def _stop(one: Seen, now: datetime) -> plans.NewConsent:
     """The provider knows of a stop that we did not: it goes into the consent records of that shop and channel."""
-    stop = plans.NewConsent(
+    return plans.NewConsent(
         shop=one.shop,
         phone=one.phone,
         channel=one.channel,
@@ -86,11 +93,3 @@ def _remember_stop(conn: Connection, runtime: Runtime, one: Seen, now: datetime)
         at=now,
         event_id=None,
     )
-    plans.insert_consents(conn, [stop], now)
-
-
-_EFFECTS: dict[OutcomeClass, Callable[[Connection, Runtime, Seen, datetime], None]] = {
-    OutcomeClass.THROTTLE_SENDER: _slow_sender,
-    OutcomeClass.THROTTLE_PAIR: _slow_pair,
-    OutcomeClass.SUPPRESS: _remember_stop,
-}
