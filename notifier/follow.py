@@ -57,15 +57,18 @@ def carry_on(conn: Connection, runtime: Runtime, delivery_ids: Sequence[str], no
 
 
 def _write(conn: Connection, decided: _Decided, now: datetime, by: str) -> set[str]:
+    lanes = set()
     for reason, rows in decided.open.items():
-        steps.open_delivery(conn, rows, now, by, reason)
+        opened = steps.open_delivery(conn, rows, now, by, reason).moved
         for row in rows:
-            telemetry.note("fallback.opened", lane=row.lane, channel=row.channel, reason=reason)
+            if row.id in opened:
+                lanes.add(row.lane)
+                telemetry.note("fallback.opened", lane=row.lane, channel=row.channel, reason=reason)
     if decided.give_up:
         steps.give_up(conn, decided.give_up, now, by)
     if decided.suppress:
         steps.suppress(conn, decided.suppress, now, by)
-    return {row.lane for rows in decided.open.values() for row in rows}
+    return lanes
 
 
 def _decide(
@@ -77,7 +80,7 @@ def _decide(
     found = NoChannel(()) if _final(runtime, end, now) else next_allowed(runtime, end, records, now)
     if not isinstance(found, NoChannel):
         decided.open[str(end.reason)].append(_delivery(end, *found, now))
-    elif end.reason == Reason.EXPIRED and end.position == 0:
+    elif end.reason == Reason.EXPIRED and end.position == 0 and end.attempts == 0:  # nothing was ever tried
         decided.suppress.append(steps.Suppress(end.notification_id, Reason.EXPIRED, end.lane))
     else:
         decided.give_up.append(steps.GiveUp(end.notification_id, _unreached(end), f"{end.channel}:{end.code or ''}"))
@@ -110,7 +113,8 @@ def next_allowed(
 ) -> tuple[NextChannel, str] | NoChannel:
     """The next channel that may carry the message, allowed by consent and routed, with its lane."""
     purpose = EVENT_KINDS[about.event].purpose
-    route = find_route(runtime.rules[about.shop].routes, about.country, about.event)
+    shop = runtime.rules.get(about.shop)  # None: it has left the configuration, and nothing more is sent for it
+    route = find_route(shop.routes, about.country, about.event) if shop else None
     lanes = route.lanes if route else {}
 
     def against(channel: str) -> Reason | None:

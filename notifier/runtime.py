@@ -86,14 +86,23 @@ class Runtime:
         )
 
     def in_flight(self, lane: str) -> int:
-        return self.settings.senders[lane].in_flight or self.settings.drain.in_flight
+        """Most requests of one drain of this lane that wait for an answer."""
+        most = self.settings.drain.in_flight
+        return min(self.settings.senders[lane].in_flight or most, most)
 
     def silence_at(self, lane: str, template: str, accepted_at: datetime) -> datetime:
-        """When an accepted message without a word of arrival counts as silent, on this lane."""
-        settings = self.settings
-        own = settings.senders[lane].silence_after or settings.fallback.silence_after
-        lives = self.catalog.get(template).ttl if self.senders[lane].channel == "whatsapp" else SMS_LIFE
-        return silence_deadline(accepted_at, lives or NO_TTL, settings.fallback.buffer, own)
+        """When an accepted message without a word of arrival counts as silent, on this lane.
+
+        A sender or template that has left the configuration counts as the one that waits longest.
+        """
+        sender, fallback = self.settings.senders.get(lane), self.settings.fallback
+        own = fallback.silence_after if sender is None or sender.silence_after is None else sender.silence_after
+        lives = SMS_LIFE if sender and sender.channel != "whatsapp" else self._ttl(template)
+        return silence_deadline(accepted_at, lives, fallback.buffer, own)
+
+    def _ttl(self, template: str) -> timedelta:
+        known = self.catalog.templates.get(template)
+        return known.ttl if known and known.ttl else NO_TTL
 
     def unknown_until(self, lane: str, template: str, now: datetime) -> datetime:
         """How long a lost answer waits for its receipt: never less than the message may still be under way."""
