@@ -1,84 +1,106 @@
-"""From a claimed delivery to a message that may go: the guards at send time, and the rendering.
+"""From a claimed delivery to a message that may go: the guards at send time, the rendering, its recipient's limits.
 
 Between plan and send the world moves: a newer event, a stop, an operator's change of template. The guards run in the
-claim's own transaction; what they hold back is recorded there, with its reason.
+claim's own transaction; what they hold back is recorded there, with its reason. The limits are asked after its commit:
+no lock of the ledger waits for Redis, and a Redis that is away undoes nothing that was recorded.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import orjson
 
+from notifier import telemetry
 from notifier.catalog import Facts, RenderError, UnknownTemplate, render_template, render_text
 from notifier.channels.contract import OutcomeClass, Outgoing, TemplateMessage, TextMessage
 from notifier.events import EVENT_KINDS
 from notifier.follow import carry_on
-from notifier.ledger import Connection, breakers, plans, steps
+from notifier.ledger import Connection, plans, steps
+from notifier.ledger.breakers import template_name
 from notifier.ledger.claims import Claimed
-from notifier.policy.breaker import admits
+from notifier.policy.breaker import Breaker, admits
 from notifier.policy.consent import Denied, decide
 from notifier.policy.reasons import Reason
 from notifier.runtime import Runtime
 
+# When a portfolio is full, recipients leave its window one by one over the day: an hour is soon enough to look again.
+PORTFOLIO_WAIT = timedelta(hours=1)
+
+# The share of its recipients at which somebody should ask the provider for a higher tier.
+PORTFOLIO_WARNING = 0.8
+
+_SHUT = Breaker("template", "", "open")
+_STOPPED = (OutcomeClass.TEMPLATE_STOP, "breaker", "", Reason.TEMPLATE_STOPPED)
+_NO_SHOP = (OutcomeClass.DEAD, "no_shop", "the shop is not in the configuration any more", Reason.BAD_MESSAGE)
+
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """A claimed delivery with its rendered message, ready to be built into a request."""
+    """A claimed delivery with its rendered message, ready to be built into a request until its lease ends."""
 
     claimed: Claimed
     outgoing: Outgoing
+    lease_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Our own limits said no before the request was started: not an attempt. wait: until it may be tried again."""
+
+    reason: Reason
+    wait: timedelta
 
 
 @dataclass(slots=True)
 class Triage:
-    """What the guards let through, and what they held back. `lanes` have new work through it."""
+    """What the guards let through, and what they held back.
+
+    lanes: have new work through it. probes: breakers of templates for which one message of `ready` is the probe.
+    """
 
     ready: list[Carried] = field(default_factory=list)
     lanes: set[str] = field(default_factory=set)
+    probes: list[Breaker] = field(default_factory=list)
     suppressed: int = 0
-    throttled: int = 0
     failed: int = 0
 
 
-def guard(conn: Connection, runtime: Runtime, lane: str, claimed: Sequence[Claimed], now: datetime) -> Triage:
-    """Sorts a claimed batch: pointless, not allowed, too fast for its recipient, not renderable, or ready."""
+def guard(
+    conn: Connection,
+    runtime: Runtime,
+    claimed: Sequence[Claimed],
+    standing: Sequence[Breaker],
+    now: datetime,
+    lease_until: datetime,
+) -> Triage:
+    """Sorts a claimed batch: pointless, not allowed, not renderable, or ready. standing: all breakers."""
     triage = Triage()
-    if not claimed:
-        return triage
-    wanted = _withhold(conn, claimed, triage, now)
-    rendered = _render(conn, runtime, lane, wanted, triage, now)
-    _throttle_pairs(conn, runtime, lane, rendered, triage, now)
+    if claimed:
+        wanted = _withhold(conn, claimed, triage, now)
+        triage.ready = _render(conn, runtime, wanted, standing, triage, now, lease_until)
     return triage
 
 
 def _withhold(conn: Connection, claimed: Sequence[Claimed], triage: Triage, now: datetime) -> list[Claimed]:
     """Suppresses what a newer event or a stop has overtaken since the plan."""
-    records = plans.consents(conn, sorted({(one.shop, one.phone) for one in claimed}))
-    by_person: dict[tuple[str, str], list[plans.ConsentRecord]] = {}
-    for record in records:
-        by_person.setdefault((record.shop, record.phone), []).append(record)
-    overtaken = {
-        one.delivery_id: reason
-        for one in claimed
-        if (reason := _overtaken(one, by_person.get((one.shop, one.phone), []), now))
-    }
-    if overtaken:
-        steps.withdraw(conn, [steps.Cancel(found, reason[0]) for found, reason in overtaken.items()], now, "drain")
-        steps.suppress(
-            conn,
-            [
-                steps.Suppress(one.notification_id, *overtaken[one.delivery_id])
-                for one in claimed
-                if one.delivery_id in overtaken
-            ],
-            now,
-            "drain",
-        )
-        triage.suppressed += len(overtaken)
-    return [one for one in claimed if one.delivery_id not in overtaken]
+    said: dict[tuple[str, str], list[plans.ConsentRecord]] = defaultdict(list)
+    for record in plans.consents(conn, sorted({(one.shop, one.phone) for one in claimed})):
+        said[record.shop, record.phone].append(record)
+    overtaken = [
+        (one, *why) for one in claimed if (why := _overtaken(one, said.get((one.shop, one.phone), ()), now)) is not None
+    ]
+    if not overtaken:
+        return list(claimed)
+    steps.withdraw(conn, [steps.Cancel(one.delivery_id, reason) for one, reason, _ in overtaken], now, "drain")
+    silence = [steps.Suppress(one.notification_id, reason, detail) for one, reason, detail in overtaken]
+    steps.suppress(conn, silence, now, "drain")
+    triage.suppressed += len(overtaken)
+    gone = {one.delivery_id for one, _, _ in overtaken}
+    return [one for one in claimed if one.delivery_id not in gone]
 
 
 def _overtaken(one: Claimed, records: Sequence[plans.ConsentRecord], now: datetime) -> tuple[str, str] | None:
@@ -89,20 +111,27 @@ def _overtaken(one: Claimed, records: Sequence[plans.ConsentRecord], now: dateti
 
 
 def _render(
-    conn: Connection, runtime: Runtime, lane: str, claimed: Sequence[Claimed], triage: Triage, now: datetime
+    conn: Connection,
+    runtime: Runtime,
+    claimed: Sequence[Claimed],
+    standing: Sequence[Breaker],
+    triage: Triage,
+    now: datetime,
+    lease_until: datetime,
 ) -> list[Carried]:
     """Renders, and fails what cannot be rendered or whose template is stopped; the next channel may still carry it."""
-    stopped = {one.name for one in breakers.breakers(conn) if one.kind == "template" and admits(one, now) == "none"}
+    open_templates = {one.name: one for one in standing if one.kind == "template" and one.state != "closed"}
     ready: list[Carried] = []
     failures: list[steps.Fail] = []
     for one in claimed:
-        if breakers.template_name(one.template, one.locale, lane) in stopped:
-            failures.append(_failure(one, OutcomeClass.TEMPLATE_STOP, "breaker", "", Reason.TEMPLATE_STOPPED, now))
+        breaker = open_templates.get(template_name(one.template, one.locale, one.lane))
+        made = _make(runtime, one, breaker if breaker not in triage.probes else _SHUT, now, lease_until)
+        if isinstance(made, steps.Fail):
+            failures.append(made)
             continue
-        try:
-            ready.append(prepare(runtime, one, now))
-        except (RenderError, UnknownTemplate) as error:
-            failures.append(_failure(one, OutcomeClass.DEAD, "render", str(error), Reason.BAD_MESSAGE, now))
+        ready.append(made)
+        if breaker:  # the one message that may find out whether the provider sends this template again
+            triage.probes.append(breaker)
     if failures:
         steps.fail(conn, failures, now, "drain")
         triage.failed += len(failures)
@@ -110,7 +139,21 @@ def _render(
     return ready
 
 
-def prepare(runtime: Runtime, one: Claimed, now: datetime) -> Carried:
+def _make(
+    runtime: Runtime, one: Claimed, breaker: Breaker | None, now: datetime, lease_until: datetime
+) -> Carried | steps.Fail:
+    """The message, or why there is none. breaker: of its template, when that is not closed."""
+    if breaker and admits(breaker, now) == "none":
+        return _failure(one, _STOPPED, now)
+    if one.shop not in runtime.rules:
+        return _failure(one, _NO_SHOP, now)
+    try:
+        return prepare(runtime, one, now, lease_until)
+    except (RenderError, UnknownTemplate) as error:
+        return _failure(one, (OutcomeClass.DEAD, "render", str(error), Reason.BAD_MESSAGE), now)
+
+
+def prepare(runtime: Runtime, one: Claimed, now: datetime, lease_until: datetime) -> Carried:
     """The message of one claimed delivery. Raises RenderError, UnknownTemplate."""
     facts = Facts(
         event=orjson.loads(one.body),
@@ -123,27 +166,56 @@ def prepare(runtime: Runtime, one: Claimed, now: datetime) -> Carried:
         if one.channel == "whatsapp"
         else render_text(template, one.locale, facts)
     )
-    return Carried(one, Outgoing(one.delivery_id, one.phone, message, max(one.expires_at - now, timedelta(seconds=1))))
+    valid_for = max(one.expires_at - now, timedelta(seconds=1))
+    return Carried(one, Outgoing(one.delivery_id, one.phone, message, valid_for), lease_until)
 
 
-def _throttle_pairs(
-    conn: Connection, runtime: Runtime, lane: str, ready: Sequence[Carried], triage: Triage, now: datetime
-) -> None:
-    """Gives a later due time to messages that are too many for one recipient; a denial is not an attempt."""
-    if runtime.senders[lane].channel != "whatsapp":
-        triage.ready.extend(ready)
-        return
-    waits = runtime.limiter.admit_pairs(lane, [carried.outgoing.to for carried in ready])
-    late = [
-        steps.Requeue(carried.claimed.delivery_id, now + wait, Reason.THROTTLE_PAIR, "", "", attempt=False)
-        for carried, wait in zip(ready, waits, strict=True)
-        if wait
-    ]
-    triage.ready.extend(carried for carried, wait in zip(ready, waits, strict=True) if not wait)
-    if late:
-        steps.requeue(conn, late, now, "drain")
-        triage.throttled += len(late)
-
-
-def _failure(one: Claimed, outcome: OutcomeClass, code: str, detail: str, reason: Reason, now: datetime) -> steps.Fail:
+def _failure(one: Claimed, why: tuple[OutcomeClass, str, str, Reason], now: datetime) -> steps.Fail:
+    outcome, code, detail, reason = why
     return steps.Fail(one.delivery_id, outcome, code, detail, reason, now)
+
+
+def admit(runtime: Runtime, lane: str, batch: Sequence[Carried]) -> tuple[list[Carried], list[tuple[Carried, Denial]]]:
+    """Who of a batch may be written to now, by the limits of pair and portfolio; one call of Redis each.
+
+    Raises RoadUnavailable: nobody is admitted.
+    """
+    if runtime.senders[lane].channel != "whatsapp" or not batch:
+        return list(batch), []
+    waits = runtime.limiter.admit_pairs(lane, [one.outgoing.to for one in batch])
+    admitted = [one for one, wait in zip(batch, waits, strict=True) if not wait]
+    denied = [(one, Denial(Reason.THROTTLE_PAIR, wait)) for one, wait in zip(batch, waits, strict=True) if wait]
+    admitted, beyond = _by_portfolio(runtime, lane, admitted)
+    return admitted, denied + beyond
+
+
+def _by_portfolio(
+    runtime: Runtime, lane: str, batch: list[Carried]
+) -> tuple[list[Carried], list[tuple[Carried, Denial]]]:
+    sender = runtime.settings.senders[lane]
+    if sender.portfolio is None or sender.portfolio_tier is None or not batch:
+        return batch, []
+    to = [one.outgoing.to for one in batch]
+    verdicts = runtime.limiter.admit_portfolio(sender.portfolio, to, sender.portfolio_tier)
+    beyond = [one for one, admitted in zip(batch, verdicts, strict=True) if not admitted]
+    give_back(runtime, lane, beyond)
+    return (
+        [one for one, admitted in zip(batch, verdicts, strict=True) if admitted],
+        [(one, Denial(Reason.PORTFOLIO_FULL, PORTFOLIO_WAIT)) for one in beyond],
+    )
+
+
+def watch_portfolio(runtime: Runtime, lane: str) -> None:
+    """Says so when the portfolio of this sender is nearly full. Raises RoadUnavailable."""
+    sender = runtime.settings.senders[lane]
+    if sender.portfolio is None or sender.portfolio_tier is None:
+        return
+    used = runtime.limiter.portfolio_used(sender.portfolio)
+    if used >= PORTFOLIO_WARNING * sender.portfolio_tier:
+        telemetry.note("portfolio.filling", portfolio=sender.portfolio, used=used, tier=sender.portfolio_tier)
+
+
+def give_back(runtime: Runtime, lane: str, unsent: Sequence[Carried]) -> None:
+    """Returns the pair tokens of messages that `admit` let through and nobody started. Raises RoadUnavailable."""
+    if unsent and runtime.senders[lane].channel == "whatsapp":
+        runtime.limiter.back_pairs(lane, [one.outgoing.to for one in unsent])

@@ -1,4 +1,4 @@
-"""The drain of a lane: claim → permits → render → send → record, until there is nothing due, or the slice ends.
+"""The drain of a lane: claim → render → limits → send → record, until there is nothing due, or the slice ends.
 
 A plain function over ledger, road and channels. One turn records what came back and claims what may go next in one
 transaction, so that a busy lane pays for one commit a batch. Requests stay in flight across turns: a provider that
@@ -18,22 +18,24 @@ import threading
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from math import ceil
 
 from notifier import telemetry, wake
-from notifier.carry import Carried, Triage, guard
+from notifier.carry import Carried, Triage, admit, give_back, guard, watch_portfolio
 from notifier.channels import adapter
 from notifier.effects import store_breaker
+from notifier.events import NotifierError
 from notifier.ids import new_id
+from notifier.inbox import RoadUnavailable
 from notifier.lane_hold import HOLD, LaneHold
-from notifier.ledger import Connection, LedgerUnavailable, breakers, claims
+from notifier.ledger import Connection, LedgerUnavailable, breakers, claims, steps
 from notifier.limits import Lease
 from notifier.limits.sender import AHEAD
 from notifier.policy.breaker import Breaker, admits, probing
 from notifier.policy.fairness import Flow, shares
-from notifier.record import Recorded, Result, record, result_of
+from notifier.record import Recorded, Result, not_started, record, result_of
 from notifier.runtime import Runtime
 from notifier.transport import Transport
 
@@ -78,14 +80,16 @@ class Drain:
     hungry: bool = True  # the ledger may hold due work that we have not seen
     closing: bool = False  # claim nothing more: the slice ended, or the worker stops
     report: DrainReport = field(init=False)
-    _ready: deque[Carried] = field(default_factory=deque)  # claimed and rendered, without a permit
+    _claimed: list[Carried] = field(default_factory=list)  # claimed and rendered; the recipients' limits not asked yet
+    _ready: deque[Carried] = field(default_factory=deque)  # admitted, without a permit
     _ripening: list[tuple[float, int, Carried]] = field(default_factory=list)  # heap: permit's time, order, message
     _order: count[int] = field(default_factory=count)
     _results: list[Result] = field(default_factory=list)
     _oldest_result: float = 0.0
     _lease: Lease | None = None
     _wait_until: float = 0.0  # monotonic: the limiter has nothing before
-    _probing: bool = False
+    _probing: bool = False  # a breaker of the lane is half open
+    _doubtful: bool = False  # a commit failed: perhaps only its reply, and the ledger holds claims that we never saw
 
     def __post_init__(self) -> None:
         self.report = DrainReport(self.lane)
@@ -93,7 +97,13 @@ class Drain:
     @property
     def busy(self) -> bool:
         """Something of ours is under way."""
-        return bool(self._ready or self._ripening or self._results or self.transport.in_flight)
+        held = self._claimed or self._ready or self._ripening or self._results
+        return bool(held or self.transport.in_flight or (self.closing and self._doubtful))
+
+    @property
+    def _settled(self) -> bool:
+        """Nothing that we know of can still change: all is in `_results`, or recorded."""
+        return self.closing and not (self._claimed or self._ready or self._ripening or self.transport.in_flight)
 
     def turn(self) -> None:
         """One step: record and claim when it is time to, start what is ripe, wait for the next thing to happen."""
@@ -101,21 +111,43 @@ class Drain:
         room = self._room()
         if room or self._must_record():
             self._transact(room)
+        self._admit()
         self._lease_permits()
         self._start()
-        self._listen()
+        self.listen(self._pause())
         self.report.turns += 1
         self._note(claimed, before, time.monotonic() - begun)
 
     def release(self) -> None:
-        """Hands back what was not started: those requests cannot have left."""
+        """Hands back what was not started, with its permits and tokens: those requests cannot have left."""
+        admitted = [*self._ready, *(carried for _, _, carried in sorted(self._ripening))]
         unused = len(self._ripening)
-        if unused and self._lease:
-            self.runtime.limiter.give_back(self.lane, self._lease, min(unused, len(self._lease.starts)))
-        unsent = [*self._ready, *(carried for _, _, carried in self._ripening)]
-        self._results.extend(Result.released(carried) for carried in unsent)
+        self._results.extend(Result.released(carried) for carried in [*self._claimed, *admitted])
+        self._claimed.clear()
         self._ready.clear()
         self._ripening.clear()
+        try:
+            if unused and self._lease:
+                self.runtime.limiter.give_back(self.lane, self._lease, min(unused, len(self._lease.starts)))
+            give_back(self.runtime, self.lane, admitted)
+        except RoadUnavailable as error:  # permits are void then, and tokens come back by themselves
+            telemetry.note("road.away", where="drain", wait=0.0, error=error)
+
+    def settle(self) -> None:
+        """Records what came back, now."""
+        if self._results:
+            self._transact(0)
+
+    def listen(self, pause: timedelta) -> None:
+        """Takes the answers that come in within the pause; without requests in flight, waits for a stop."""
+        if not self.transport.in_flight:
+            self.stop.wait(pause.total_seconds())
+            return
+        exchanges = self.transport.poll(pause)
+        if exchanges and not self._results:
+            self._oldest_result = time.monotonic()
+        read = adapter(self.runtime.senders[self.lane].provider).read_answer
+        self._results.extend(result_of(exchange, read) for exchange in exchanges)
 
     def _room(self) -> int:
         """How many deliveries to claim now: what the limiter can admit within AHEAD, and the provider take at once."""
@@ -131,50 +163,80 @@ class Drain:
 
     def _must_record(self) -> bool:
         if not self._results:
-            return False
+            return self._doubtful and self._settled
         aged = time.monotonic() - self._oldest_result >= RECORD_WITHIN.total_seconds()
         return aged or self.closing or not (self.transport.in_flight or self._ripening)
 
     def _transact(self, room: int) -> None:
         """Records what came back and claims up to `room` of what may go next: one transaction, one commit."""
-        runtime, now = self.runtime, self.runtime.clock()
+        runtime, now, doubtful = self.runtime, self.runtime.clock(), self._doubtful
         after, triage, claimed, hungry = Recorded(), Triage(), 0, self.hungry
+        self._doubtful = True
         with runtime.ledger.begin() as conn:
             if self._results:
-                after = record(conn, runtime, self.lane, self._results, now, probing=self._probing)
+                after = record(conn, runtime, self.lane, self._results, now, owner=self.owner, probing=self._probing)
+            if doubtful and self._settled:
+                self._hand_back_orphans(conn, now)
+                doubtful = False
             if room:
-                batch = self._claim(conn, room)
-                claimed, hungry = len(batch), bool(batch) and not self._probing
-                triage = guard(conn, runtime, self.lane, batch, now)
+                claimed, hungry, triage = self._claim(conn, room, now)
+        self._doubtful = doubtful
         # What was recorded may have unblocked a later message of the same order, which a claim passes over until then.
         self.hungry = hungry or bool(self._results)
         self._results.clear()
-        self._ready.extend(triage.ready)
+        self._claimed.extend(triage.ready)
         self.report.claimed += claimed
         self.report.outcomes.update(after.counts)
-        self.report.outcomes.update(suppressed=triage.suppressed, requeued=triage.throttled, failed=triage.failed)
+        self.report.outcomes.update(suppressed=triage.suppressed, failed=triage.failed)
         runtime.wake(after.lanes | triage.lanes)
 
-    def _claim(self, conn: Connection, room: int) -> list[claims.Claimed]:
-        """Due deliveries by priority, age and fairness between shops; fewer when the lane's breaker says so."""
-        now = self.runtime.clock()
-        wanted = self._admitted(conn, room)
+    def _claim(self, conn: Connection, room: int, now: datetime) -> tuple[int, bool, Triage]:
+        """Claims what the breakers admit, and guards it: how many, whether more may be due, what is ready.
+
+        A probe is noted as such only once there is a message for it: one that a guard held back would use it up.
+        """
+        runtime = self.runtime
+        standing = breakers.breakers(conn)
+        own = next((one for one in standing if one.kind == "lane" and one.name == self.lane), None)
+        verdict = admits(own, now) if own else "all"
+        lease_until = now + runtime.settings.drain.lease
+        batch = self._take(conn, {"all": room, "probe": 1, "none": 0}[verdict], now, lease_until)
+        triage = guard(conn, runtime, batch, standing, now, lease_until)
+        probe = own if verdict == "probe" and triage.ready else None
+        probes = [*triage.probes, *([probe] if probe else [])]
+        for one in probes:
+            store_breaker(conn, probing(one, now, runtime.settings.breaker.cool_down), now, "drain")
+        self._probing = bool(probes) or any(one.state == "half_open" and self._concerned(one) for one in standing)
+        return len(batch), bool(batch) and probe is None, triage
+
+    def _take(self, conn: Connection, wanted: int, now: datetime, lease_until: datetime) -> list[claims.Claimed]:
+        """Due deliveries by priority, age and fairness between shops."""
         if not wanted:
             return []
         flows = [Flow(one.priority, one.shop, one.oldest_due) for one in claims.flows(conn, self.lane, now)]
         quotas = [claims.Quota(one.priority, one.shop, one.count) for one in shares(flows, wanted, now, AGEING)]
-        lease_until = now + self.runtime.settings.drain.lease
         return claims.claim(conn, self.lane, quotas, self.owner, now, lease_until)
 
-    def _admitted(self, conn: Connection, room: int) -> int:
-        """How many may pass the lane's breaker: all, one as a probe, or none."""
-        now = self.runtime.clock()
-        breaker = breakers.find(conn, "lane", self.lane) or Breaker("lane", self.lane)
-        verdict = admits(breaker, now)
-        self._probing = verdict == "probe" or breaker.state == "half_open"
-        if verdict == "probe":
-            store_breaker(conn, probing(breaker, now, self.runtime.settings.breaker.cool_down), now, "drain")
-        return {"all": room, "probe": 1, "none": 0}[verdict]
+    def _concerned(self, breaker: Breaker) -> bool:
+        return breaker.name == self.lane or breaker.name.endswith(f"@{self.lane}")
+
+    def _hand_back_orphans(self, conn: Connection, now: datetime) -> None:
+        """After a commit whose reply was lost: what the ledger counts as ours, and we never saw, was never started."""
+        orphans = [
+            steps.Requeue(found, due_at, "released", "", "", attempt=False)
+            for found, due_at in claims.claims_of(conn, self.owner)
+        ]
+        if orphans:
+            steps.requeue(conn, orphans, now, "drain", self.owner)
+
+    def _admit(self) -> None:
+        """Asks the limits of the recipients; who is denied is recorded with the next results."""
+        if not self._claimed:
+            return
+        admitted, denied = admit(self.runtime, self.lane, self._claimed)
+        self._claimed.clear()
+        self._ready.extend(admitted)
+        self._results.extend(Result(carried, denial) for carried, denial in denied)
 
     def _lease_permits(self) -> None:
         if not self._ready or time.monotonic() < self._wait_until:
@@ -184,30 +246,34 @@ class Drain:
             heapq.heappush(self._ripening, (lease.taken_at + start, next(self._order), self._ready.popleft()))
         self._wait_until = time.monotonic() + lease.wait.total_seconds()
         if self._ready and lease.wait > PATIENCE:
-            self.release()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Hands back what would wait too long for a permit; what has one goes on, or a slow sender never sends."""
+        give_back(self.runtime, self.lane, self._ready)
+        self._results.extend(Result.released(carried) for carried in self._ready)
+        self._ready.clear()
 
     def _start(self) -> None:
         """Starts every request whose permit is ripe; one that was overtaken by its permit's end needs another."""
-        sender = self.runtime.senders[self.lane]
-        build = adapter(sender.provider).build
         late = self._lease.late.total_seconds() if self._lease else 0.0
         while self._ripening and (moment := time.monotonic()) >= self._ripening[0][0]:
             ripe_at, _, carried = heapq.heappop(self._ripening)
             if moment - ripe_at > late:
                 self._ready.appendleft(carried)
             else:
-                self.transport.submit(carried, build(carried.outgoing, sender))
+                self._submit(carried)
 
-    def _listen(self) -> None:
-        pause = self._pause()
-        if not self.transport.in_flight:
-            self.stop.wait(pause.total_seconds())
+    def _submit(self, carried: Carried) -> None:
+        """Starts one request, unless this process slept through the lease: a sweep has decided about it meanwhile."""
+        sender = self.runtime.senders[self.lane]
+        if self.runtime.clock() >= carried.lease_until:
+            self._results.append(Result.released(carried))
             return
-        exchanges = self.transport.poll(pause)
-        if exchanges and not self._results:
-            self._oldest_result = time.monotonic()
-        read = adapter(self.runtime.senders[self.lane].provider).read_answer
-        self._results.extend(result_of(exchange, read) for exchange in exchanges)
+        try:
+            self.transport.submit(carried, adapter(sender.provider).build(carried.outgoing, sender))
+        except NotifierError as error:
+            self._results.append(not_started(carried, error))
 
     def _pause(self) -> timedelta:
         """Until the next thing that we know of: a ripe permit, a result to record, the limiter's next grant."""
@@ -217,9 +283,9 @@ class Drain:
             nexts.append(self._ripening[0][0])
         if self._results:
             nexts.append(moment if self._must_record() else self._oldest_result + RECORD_WITHIN.total_seconds())
-        if self._ready:
+        if self._ready or (self.hungry and self._wait_until > moment):
             nexts.append(self._wait_until)
-        if self._room() or not (self.busy or self.hungry):
+        if self._room() or not (self.busy or (self.hungry and not self.closing)):
             nexts.append(moment)
         return timedelta(seconds=max(0.0, min(nexts) - moment))
 
@@ -241,22 +307,24 @@ def drain(runtime: Runtime, lane: str, transport: Transport, stop: threading.Eve
     Only one drain of a lane works at a time (lane_hold.py). Raises LedgerUnavailable, RoadUnavailable: claims then wait
     for their lease, and the next tick starts a new drain.
     """
-    work = Drain(lane, runtime, transport, stop)
+    work = Drain(lane, runtime, transport, stop, closing=stop.is_set())
     hold = LaneHold(runtime.redis, runtime.settings.key_prefix, lane, work.owner)
+    end = time.monotonic() + runtime.settings.drain.slice.total_seconds()
     try:
         while not work.closing and hold.take():
             try:
-                _work(work, hold)
+                _work(work, hold, end)
             finally:
                 hold.let_go()
             # Asked while we held the lane: whoever came for it was sent away, so it is ours to go on or to ask again.
             work.hungry = work.hungry or wake.is_asked(runtime.redis, runtime.settings.key_prefix, lane)
             if not work.hungry:
                 break
-        work.report.more = work.closing and work.hungry
-        if work.report.more and not stop.is_set():
-            wake.answered(runtime.redis, runtime.settings.key_prefix, lane)
-            runtime.wake([lane])
+        work.report.more = work.closing and work.hungry and not stop.is_set()
+        if work.report.more:
+            _hand_over(work)
+        if work.report.claimed:
+            watch_portfolio(runtime, lane)
     finally:
         _finish(work)
     report = work.report
@@ -264,9 +332,10 @@ def drain(runtime: Runtime, lane: str, transport: Transport, stop: threading.Eve
     return report
 
 
-def _work(work: Drain, hold: LaneHold) -> None:
+def _work(work: Drain, hold: LaneHold, end: float) -> None:
+    """Turns until nothing is due and nothing under way, until `end` (monotonic), a stop, or the loss of the hold."""
     runtime = work.runtime
-    begun = kept = time.monotonic()
+    kept = time.monotonic()
     while not work.closing:
         if work.hungry:
             # The flag goes before we read: an event planned after our read finds it gone and asks for a new drain.
@@ -278,11 +347,20 @@ def _work(work: Drain, hold: LaneHold) -> None:
             kept = moment
             if not hold.keep():
                 return
-        work.closing = work.stop.is_set() or moment - begun >= runtime.settings.drain.slice.total_seconds()
+        work.closing = work.stop.is_set() or moment >= end
         if not work.hungry:
             work.hungry = wake.is_asked(runtime.redis, runtime.settings.key_prefix, work.lane)
             if not (work.busy or work.hungry):
                 return
+
+
+def _hand_over(work: Drain) -> None:
+    """Asks for the drain that goes on, once it can see what we did not start; our own answers may take long yet."""
+    runtime = work.runtime
+    work.release()
+    work.settle()
+    wake.answered(runtime.redis, runtime.settings.key_prefix, work.lane)
+    runtime.wake([work.lane])
 
 
 def _finish(work: Drain) -> None:
@@ -294,7 +372,6 @@ def _finish(work: Drain) -> None:
     work.closing = True
     work.release()
     last = time.monotonic() + work.runtime.settings.drain.lease.total_seconds()
-    pause = threading.Event()
     while work.busy:
         try:
             work.turn()
@@ -302,4 +379,14 @@ def _finish(work: Drain) -> None:
             if time.monotonic() > last:
                 raise
             telemetry.note("ledger.away", where="drain", wait=LEDGER_PAUSE.total_seconds(), error=error)
-            pause.wait(LEDGER_PAUSE.total_seconds())
+            _listen_on(work, LEDGER_PAUSE)
+
+
+def _listen_on(work: Drain, pause: timedelta) -> None:
+    """Waits, and takes what comes in meanwhile: an answer that nobody reads in time would count as lost."""
+    end = time.monotonic() + pause.total_seconds()
+    while (left := end - time.monotonic()) > 0:
+        if work.transport.in_flight:
+            work.listen(timedelta(seconds=left))
+        else:
+            threading.Event().wait(left)

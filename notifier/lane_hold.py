@@ -11,6 +11,8 @@ from datetime import timedelta
 
 from redis import Redis
 
+from notifier.road import road
+
 # Longer than the slowest transaction of a turn; a drain that is silent for longer has died, and its lane waits so long.
 HOLD = timedelta(seconds=5)
 
@@ -31,13 +33,18 @@ class LaneHold:
         self._if_ours = redis.register_script(_IF_OURS)
 
     def take(self) -> bool:
-        """True: the lane is ours for HOLD."""
-        return bool(self._redis.set(self._key, self._owner, nx=True, px=HOLD))
+        """True: the lane is ours for HOLD. Raises RoadUnavailable, as all of these do."""
+        with road("holding a lane"):
+            return bool(self._redis.set(self._key, self._owner, nx=True, px=HOLD))
 
     def keep(self) -> bool:
         """Prolongs the hold; False when it is not ours any more."""
-        return bool(self._if_ours(keys=[self._key], args=[self._owner, int(HOLD.total_seconds() * 1000)]))
+        return self._set(HOLD)
 
     def let_go(self) -> None:
         """Gives the lane back, if it is still ours."""
-        self._if_ours(keys=[self._key], args=[self._owner, 0])
+        self._set(timedelta(0))
+
+    def _set(self, ttl: timedelta) -> bool:
+        with road("holding a lane"):
+            return bool(self._if_ours(keys=[self._key], args=[self._owner, int(ttl.total_seconds() * 1000)]))

@@ -1,7 +1,7 @@
 """From what came back to what the ledger holds: answers, refusals, lost answers, requests that never left.
 
-One transaction for a batch. What a refusal means for its own row is policy (`policy/retry.py`); what it means for others
-is in `effects.py`; what comes after an ended delivery is in `follow.py`.
+One transaction for a batch. What a refusal means for its own row is policy (`policy/retry.py`); what it means for
+others is in `effects.py`; what comes after an ended delivery is in `follow.py`.
 """
 
 from __future__ import annotations
@@ -13,19 +13,36 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from notifier import telemetry
-from notifier.carry import Carried
+from notifier.carry import Carried, Denial
 from notifier.channels.contract import Accepted, Answer, OutcomeClass, Refused
 from notifier.effects import Seen, note_outcomes
+from notifier.events import NotifierError
 from notifier.follow import carry_on
 from notifier.ledger import Connection, steps
 from notifier.ledger.claims import Claimed
 from notifier.policy.reasons import Reason
-from notifier.policy.retry import FallBack, GiveUp, Hold, Refusal, RetryAt, RetryRules, after_answer
+from notifier.policy.retry import (
+    Decision,
+    FallBack,
+    GiveUp,
+    Hold,
+    Refusal,
+    RetryAt,
+    RetryRules,
+    after_answer,
+    after_denial,
+)
 from notifier.runtime import Runtime
-from notifier.transport import Exchange
+from notifier.transport import Exchange, NotAllowed
 
-# Refusals that cost no attempt and were not even looked at: the request never left this machine.
+# The request never left this machine: safe to try again.
 NOT_SENT = "not_sent"
+
+# What a message that our own limits held back for good is recorded as, when its time is over before it may go.
+_DENIED_AS = {
+    Reason.THROTTLE_PAIR: OutcomeClass.THROTTLE_PAIR,
+    Reason.PORTFOLIO_FULL: OutcomeClass.THROTTLE_SENDER,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +50,7 @@ class Result:
     """What became of one message. answer None: it was never started, and goes back as it was."""
 
     carried: Carried
-    answer: Answer | None
+    answer: Answer | Denial | None
 
     @classmethod
     def released(cls, carried: Carried) -> Result:
@@ -71,17 +88,37 @@ def result_of(exchange: Exchange, read_answer: Callable[[int, bytes], Answer]) -
     return Result(carried, Refused(OutcomeClass.UNKNOWN, "no_answer", exchange.detail))
 
 
+def not_started(carried: Carried, error: NotifierError) -> Result:
+    """A request that could not be built, or that the transport would not take. Nothing of it left.
+
+    What the transport refuses (its host, a token that no header can carry) it refuses for every message of the sender.
+    """
+    outcome = OutcomeClass.SENDER_STOP if isinstance(error, NotAllowed) else OutcomeClass.DEAD
+    return Result(carried, Refused(outcome, "not_started", str(error)[:300]))
+
+
 def record(
-    conn: Connection, runtime: Runtime, lane: str, results: Sequence[Result], now: datetime, *, probing: bool = False
+    conn: Connection,
+    runtime: Runtime,
+    lane: str,
+    results: Sequence[Result],
+    now: datetime,
+    *,
+    owner: str | None = None,
+    probing: bool = False,
 ) -> Recorded:
-    """Writes a batch of results. probing: the lane's breaker is half open, so that good news matters to it as well."""
+    """Writes a batch of results.
+
+    owner: the drain whose claims these are; what another has claimed since is not given back under its hands.
+    probing: a breaker of the lane is half open, so that good news matters to it as well.
+    """
     batch = _Batch()
     for result in results:
         _sort(runtime, lane, result, now, batch)
     after = Recorded()
     _count(after, "accepted", steps.accept(conn, batch.accept, now, "drain") if batch.accept else None)
-    _count(after, "requeued", steps.requeue(conn, batch.requeue, now, "drain") if batch.requeue else None)
-    _count(after, "unknown", steps.lose_track(conn, batch.lose, now, "drain") if batch.lose else None)
+    _count(after, "requeued", steps.requeue(conn, batch.requeue, now, "drain", owner) if batch.requeue else None)
+    _count(after, "unknown", steps.lose_track(conn, batch.lose, now, "drain", owner) if batch.lose else None)
     if batch.fail:
         failed = steps.fail(conn, batch.fail, now, "drain")
         _count(after, "failed", failed)
@@ -99,17 +136,24 @@ def _count(after: Recorded, name: str, moved: steps.Moved | None) -> None:
 
 def _sort(runtime: Runtime, lane: str, result: Result, now: datetime, batch: _Batch) -> None:
     one, answer = result.carried.claimed, result.answer
-    if answer is None:
-        batch.requeue.append(steps.Requeue(one.delivery_id, one.due_at, "released", "", "", attempt=False))
-        return
-    silence = runtime.silence_at(lane, one.template, now)
-    if isinstance(answer, Accepted):
-        batch.accept.append(steps.Accept(one.delivery_id, answer.provider_id, now, silence, answer.held))
-        batch.seen.append(_seen(one, lane, None, ""))
-        telemetry.note("delivery.latency", channel=one.channel, seconds=(now - one.due_at).total_seconds())
-        return
-    batch.seen.append(_seen(one, lane, answer.outcome, answer.code))
-    decision = after_answer(_refusal(runtime, lane, one, answer, now), _rules(runtime))
+    match answer:
+        case None:
+            batch.requeue.append(steps.Requeue(one.delivery_id, one.due_at, "released", "", "", attempt=False))
+        case Accepted(provider_id, held):
+            silence = runtime.silence_at(lane, one.template, now)
+            batch.accept.append(steps.Accept(one.delivery_id, provider_id, now, silence, held))
+            batch.seen.append(_seen(one, lane, None, ""))
+            telemetry.note("delivery.latency", channel=one.channel, seconds=(now - one.due_at).total_seconds())
+        case Denial(reason, wait):
+            denied = Refused(_DENIED_AS[reason], reason)
+            decision = after_denial(_refusal(runtime, lane, one, denied, now), _rules(runtime), reason, wait)
+            _put(batch, one, denied, decision, now)
+        case Refused(outcome, code):
+            batch.seen.append(_seen(one, lane, outcome, code))
+            _put(batch, one, answer, after_answer(_refusal(runtime, lane, one, answer, now), _rules(runtime)), now)
+
+
+def _put(batch: _Batch, one: Claimed, answer: Refused, decision: Decision, now: datetime) -> None:
     match decision:
         case RetryAt(due_at, reason, attempt):
             row = steps.Requeue(one.delivery_id, due_at, reason, answer.code, answer.detail, attempt=attempt)

@@ -136,6 +136,13 @@ SIGNALS: dict[str, Signal] = {
             (_counter("lane_throttles", "Times a lane's rate was lowered.", "lane"),),
         ),
         Signal(
+            "portfolio.filling",
+            "warning",
+            "A portfolio has written to most of the people that its tier allows in 24 hours; beyond it messages wait.",
+            ("portfolio", "used", "tier"),
+            (_counter("portfolio_warnings", "Drains that left their portfolio nearly full.", "portfolio"),),
+        ),
+        Signal(
             "receipts.batch",
             "info",
             "A batch of receipts was applied to the ledger.",

@@ -19,7 +19,7 @@ from notifier.ledger.schema import QUEUED_BY_ORDER
 from notifier.ledger.statements import OBSOLETE_BY, Rows, Statement, to_json
 from notifier.policy.fairness import Quota
 
-__all__ = ["MOST_OF_A_FLOW", "Claimed", "Flow", "Quota", "claim", "flows", "lanes_with_due_work"]
+__all__ = ["MOST_OF_A_FLOW", "Claimed", "Flow", "Quota", "claim", "claims_of", "flows", "lanes_with_due_work"]
 
 MOST_OF_A_FLOW = 1000
 """The most that one claim takes of one flow. A literal in the statement: with a limit that it cannot see, PostgreSQL
@@ -153,6 +153,9 @@ _CLAIM_SQLITE = Statement(
         WHERE d.priority = :priority AND d.shop = :shop AND {_CLAIMABLE} ORDER BY d.due_at LIMIT :count
     ) RETURNING id"""
 )
+_CLAIMS_OF = Statement(
+    "SELECT d.id, d.due_at FROM delivery d WHERE d.lease_until > 0 AND d.owner = :owner ORDER BY d.id"
+)
 _CLAIMED = Statement(f"{_DETAILS} FROM delivery d {_JOINED} WHERE d.id IN ({{ids}}) {_ORDER}")
 
 
@@ -187,6 +190,11 @@ def claim(
             if not _lost_an_order(error):
                 raise
     return [_claimed(row) for row in _CLAIM_POSTGRESQL.run(conn, quotas, **params)]
+
+
+def claims_of(conn: Connection, owner: str) -> list[tuple[str, datetime]]:
+    """What this drain has claimed and not recorded, with its due times. Costs by all claims of the moment."""
+    return [(found, from_us(due_at)) for found, due_at in _CLAIMS_OF.run(conn, owner=owner)]
 
 
 def _claim_sqlite(conn: Connection, quotas: Sequence[Quota], params: dict[str, Any]) -> Iterator[Any]:

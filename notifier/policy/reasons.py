@@ -46,6 +46,10 @@ class Reason(StrEnum):
     RETRY = "retry", "The provider had a passing fault; it is tried again."
     THROTTLE_SENDER = "throttle_sender", "The sender was too fast; a new due time, not an attempt."
     THROTTLE_PAIR = "throttle_pair", "This person got too many messages in a row; a new due time, not an attempt."
+    PORTFOLIO_FULL = (
+        "portfolio_full",
+        "The portfolio may write to no more people today; a new due time, not an attempt.",
+    )
     PAUSED = "paused", "Stopped by hand."
 
 
@@ -80,5 +84,13 @@ UNREACHED: Final = frozenset(
 )
 """What a notification may be `unreached` for. Consent too: it may end between the first channel and the next."""
 
-REQUEUED: Final = frozenset({Reason.RETRY, Reason.THROTTLE_SENDER, Reason.THROTTLE_PAIR, Reason.SENDER_STOPPED})
+REQUEUED: Final = frozenset(
+    {
+        Reason.RETRY,
+        Reason.THROTTLE_SENDER,
+        Reason.THROTTLE_PAIR,
+        Reason.PORTFOLIO_FULL,
+        Reason.SENDER_STOPPED,
+    }
+)
 """Why a delivery went back to `queued`."""

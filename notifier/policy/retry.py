@@ -100,6 +100,12 @@ def after_answer(refusal: Refusal, rules: RetryRules) -> Decision:
     return _only_if_possible(_AFTER_ANSWER[refusal.outcome](refusal, rules), refusal.more_channels)
 
 
+def after_denial(refusal: Refusal, rules: RetryRules, reason: Reason, wait: timedelta) -> Decision:
+    """What becomes of a delivery that our own limits held back: later, while that is soon enough. Never an attempt."""
+    again = RetryAt(refusal.now + wait, reason, attempt=False)
+    return _only_if_possible(_while_it_lasts(refusal, rules, again), refusal.more_channels)
+
+
 def _only_if_possible(decision: Decision, more_channels: bool) -> Decision:
     if isinstance(decision, FallBack) and not more_channels:
         return GiveUp(Reason.ALL_CHANNELS_FAILED)

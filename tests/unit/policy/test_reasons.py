@@ -17,7 +17,9 @@ def test_the_words_are_the_ones_in_the_ledger() -> None:
         "unknown_outcome", "silent", "all_channels_failed", "refused", "sender_stopped", "expired", "opted_out",
         "no_consent",
     }  # fmt: skip
-    assert {reason.value for reason in REQUEUED} == {"retry", "throttle_sender", "throttle_pair", "sender_stopped"}
+    assert {reason.value for reason in REQUEUED} == {
+        "retry", "throttle_sender", "throttle_pair", "portfolio_full", "sender_stopped",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("reason", list(Reason))
