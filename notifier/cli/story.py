@@ -157,15 +157,10 @@ def _notification(
             for name in ("country", "timezone", "locale", "template", "channels", "due_at", "expires_at", "created_at")
         },
         **{name: plain(getattr(note, name)) for name in ("finished_at", "told_by", "told_at", "doubles")},
-        "decisions": [dict(zip(("step", "result", "detail"), one, strict=True)) for one in _walk(note)],
+        "decisions": json.loads(note.decisions or "[]"),
         "steps": [plain(_from_history(line)) for line in story.history if _is_about(line, note)],
         "deliveries": [_delivery(one, story) for one in deliveries],
     }
-
-
-def _walk(note: StoryNotification) -> list[list[str]]:
-    found: list[list[str]] = json.loads(note.decisions or "[]")
-    return found
 
 
 def _is_about(line: HistoryLine, note: StoryNotification) -> bool:

@@ -7,12 +7,10 @@ from dataclasses import asdict
 
 import click
 
+from notifier.cli.exits import LEFT_OVER
 from notifier.cli.opened import open_for_command
 from notifier.sweeps import SWEEPS, SweepReport
 from notifier.sweeps import sweep as run_sweep
-
-# What cron sees: 0 done, 1 a sweep could not finish (ledger or Redis away, budget spent): run again later.
-UNFINISHED = 1
 
 
 @click.command()
@@ -21,7 +19,8 @@ UNFINISHED = 1
 def sweep(name: str, as_json: bool) -> None:
     """Run one periodic repair, or all of them, once. Idempotent; two at the same time share the work.
 
-    For cron, where no beat runs. Exit status 0 when all is done, 1 when one should be run again.
+    For cron, where no beat runs. Exit status 0 when all is done, 1 when one could not finish (a store is away, its
+    time is up) and should be run again.
 
     \b
       * * * * *  notifier sweep all --json
@@ -31,7 +30,7 @@ def sweep(name: str, as_json: bool) -> None:
     for report in reports:
         click.echo(json.dumps(_plain(report)) if as_json else _line(report))
     if not all(report.finished for report in reports):
-        raise click.exceptions.Exit(UNFINISHED)
+        raise click.exceptions.Exit(LEFT_OVER)
 
 
 def _plain(report: SweepReport) -> dict[str, object]:
