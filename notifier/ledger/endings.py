@@ -55,6 +55,11 @@ class Reopen:
 
 
 @dataclass(frozen=True, slots=True)
+class _Activate:
+    notification_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sibling:
     """One of the deliveries of a notification, for whoever decides about the others."""
 
@@ -160,7 +165,7 @@ def open_delivery(conn: Connection, rows: Sequence[NewDelivery], now: datetime, 
     opened: dict[str, str] = {row[0]: row[1] for row in found}
     if opened:
         _OPENED.run(conn, now=to_us(now), ids=to_json(opened), reason=reason, by=by)
-        _ACTIVATE.run(conn, [{"notification_id": found} for found in sorted(opened.values())], now, by)
+        _ACTIVATE.run(conn, [_Activate(found) for found in opened.values()], now, by)
     return moved_of(wanted, opened)
 
 

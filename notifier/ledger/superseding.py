@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
-from notifier.ledger.endings import LOCK, SILENT, WHY
+from notifier.ledger.endings import LOCK, SILENT, WHY, Suppress
 from notifier.ledger.moves import Move
 from notifier.ledger.schema import in_list
 from notifier.ledger.statements import Statement, first_of_each, to_json
@@ -55,7 +55,5 @@ def supersede(conn: Connection, rows: Sequence[Supersede], now: datetime, by: st
     LOCK.run(conn, ids=ids)
     waiting = [Cancel(found, REASON) for (found,) in _WAITING.run(conn, ids=ids)]
     cancel(conn, waiting, now, by)
-    why = [
-        {"notification_id": row.notification_id, "reason": REASON, "detail": row.by_event} for row in wanted.values()
-    ]
+    why = [Suppress(row.notification_id, REASON, row.by_event) for row in wanted.values()]
     return len(_SUPPRESS_UNSENT.run(conn, why, now, by))

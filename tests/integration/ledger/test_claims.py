@@ -285,4 +285,4 @@ def test_two_lanes_that_reach_for_one_order_at_once_claim_one_message_of_it(ledg
         with ledger.begin() as conn:
             rest = [found.delivery_id for lane in ("nile-wa", "nile-sms") for found in take(conn, lane=lane)]
             assert rest == []
-            conn.exec_driver_sql("UPDATE delivery SET state = 'failed', lease_until = NULL")
+            conn.exec_driver_sql("UPDATE delivery SET state = 'failed', lease_until = NULL, finished_at = 1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from itertools import permutations
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy.engine import Connection
@@ -29,7 +29,7 @@ def _apply(conn: Connection, found: str, status: str) -> None:
         row = steps.Fail(found, "FALLBACK", "131026", "undeliverable", "failed_later", AT["failed"])
         steps.fail(conn, [row], NOW, "receipts")
     else:
-        steps.receive(conn, [steps.ReceiptRow(found, status, AT[status], "wamid.1")], NOW)
+        steps.receive(conn, [steps.ReceiptRow(found, cast(Any, status), AT[status], "wamid.1")], NOW)
 
 
 def _end(conn: Connection, order: tuple[str, ...]) -> dict[str, Any]:
