@@ -129,7 +129,8 @@ def _write_batch(runtime: Runtime, arrived: Sequence[Arrived], refused: list[Ref
         return _write(runtime, arrived)
     except (LedgerUnavailable, RoadUnavailable):
         raise
-    except Exception:
+    except Exception as fault:
+        say_fault(fault, "intake")
         report = IntakeReport()
         for one in arrived:
             try:
@@ -147,6 +148,12 @@ def refusal_of(item: Item, error: Exception) -> Refusal:
     if isinstance(error, LedgerRefused):
         return Refusal(item, "refused", str(error))
     return Refusal(item, "poison", place_of(error))
+
+
+def say_fault(error: Exception, where: str) -> None:
+    """Logs where a batch failed, once for all of its items; what the database refused is no fault of ours."""
+    if not isinstance(error, LedgerRefused):
+        telemetry.note("pump.fault", where=where, place=place_of(error))
 
 
 def place_of(error: Exception) -> str:

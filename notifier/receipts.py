@@ -19,7 +19,7 @@ from notifier.effects import Seen, note_outcomes, store_breaker
 from notifier.follow import carry_on
 from notifier.ids import new_id
 from notifier.inbox import RoadUnavailable
-from notifier.intake import Refusal, refusal_of, set_aside
+from notifier.intake import Refusal, refusal_of, say_fault, set_aside
 from notifier.ledger import Connection, LedgerUnavailable, breakers, plans, steps
 from notifier.ledger import receipts as ledger_receipts
 from notifier.ledger.receipts import Hit, Parked
@@ -79,7 +79,8 @@ def _apply_bodies(runtime: Runtime, items: Sequence[Item], now: datetime, refuse
         return _apply(runtime, items, now)
     except (LedgerUnavailable, RoadUnavailable):
         raise
-    except Exception:
+    except Exception as fault:
+        say_fault(fault, "receipts")
         report = ReceiptReport()
         for item in items:
             try:
