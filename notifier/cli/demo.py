@@ -34,13 +34,13 @@ from notifier.demo.house import build_house, write_secretly
 from notifier.demo.judge import Summary
 from notifier.demo.play import Play
 from notifier.demo.practice import Practice, practise
-from notifier.demo.reading import Sandbox
 from notifier.demo.registration import register
 from notifier.demo.samples import load_samples
 from notifier.demo.view import Screen, last_word
 from notifier.door import open_road
 from notifier.inbox import Inbox
 from notifier.ledger import Ledger, open_ledger
+from notifier.sandbox.testing import SandboxClient
 from notifier.settings import Settings, config_file, load_settings
 
 # At the end nothing is under way; when interrupted nobody wants to wait.
@@ -96,8 +96,8 @@ def _perform(home: Path, screen: Screen, stopping: StopFlag, began: float) -> Su
     sandbox_file = home / "sandbox.json"
     write_secretly(sandbox_file, practice.sandbox_config(urls.gateway_url))
     screen.say("Starting Redis, the ledger, workers, beat, the gateway, and a sandbox for Meta and Twilio ...")
-    with only_one(settings.data_dir), road_of(settings) as redis_url, contextlib.ExitStack() as stack:
-        addresses = replace(urls, redis_url=redis_url)
+    with only_one(settings.data_dir), road_of(settings) as road, contextlib.ExitStack() as stack:
+        addresses = replace(urls, redis_url=road.url)
         extra = (sandbox_spec(sandbox_file, urls.sandbox_url, GRACE),)
         secrets = practice.environment()
         supervisor = stack.enter_context(
@@ -113,7 +113,7 @@ def _perform(home: Path, screen: Screen, stopping: StopFlag, began: float) -> Su
         )
         ledger = stack.enter_context(_ledger(settings))
         play = Play(
-            samples, doors, ledger, Sandbox(urls.sandbox_url), screen, stopping, lambda: _check(supervisor), began
+            samples, doors, ledger, SandboxClient(urls.sandbox_url), screen, stopping, lambda: _check(supervisor), began
         )
         with screen:
             play.run(samples_dir / "rejected.jsonl")

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -29,9 +30,11 @@ WORKERS: Mapping[str, str] = {
     "worker-channels": "whatsapp,sms,email",
 }
 
-# What a child's log holds once it works; the gateway and the sandbox are asked over HTTP instead.
-_WORKER_READY = "worker.started"
-_BEAT_READY = "is starting."
+# What the log of a worker, and of beat, holds once it works; the gateway and the sandbox are asked over HTTP instead.
+_STARTED = "worker.started"
+
+# How often the embedded Redis is asked whether it is there: doors retry for longer than that.
+_LOOK = timedelta(seconds=1)
 
 
 class AlreadyRunning(NotifierError):
@@ -76,18 +79,46 @@ def _pid(data_dir: Path) -> str:
         return "unknown"
 
 
+class Road:
+    """Redis: the configured one, or an embedded server that `look()` starts again, on its port, when it has crashed."""
+
+    def __init__(self, url: str, server: RunningServer | None, data_dir: Path) -> None:
+        self.url = url
+        self._server = server
+        self._data_dir = data_dir
+        self._looked = 0.0
+
+    def look(self, say: Callable[[str], None]) -> None:
+        """Looks after the embedded server. Its append-only file brings back what it held."""
+        if self._server is None or time.monotonic() - self._looked < _LOOK.total_seconds():
+            return
+        self._looked = time.monotonic()
+        if _listens(self._server.port):
+            return
+        say(f"Redis ended and is started again ({self._data_dir / 'server.log'})")
+        port = self._server.port
+        self.close()
+        self._server = start_server(self._data_dir, port=port)
+
+    def close(self) -> None:
+        """Stops the embedded server."""
+        if self._server is not None:
+            self._server.stop()
+
+
 @contextlib.contextmanager
-def road_of(settings: Settings) -> Iterator[str]:
-    """The URL of Redis: the configured one, or that of an embedded server that lives as long as this block."""
-    if settings.redis_url:
-        yield settings.redis_url
-        return
-    with start_server(settings.data_dir / "redis") as server:
-        yield _url(server)
+def road_of(settings: Settings) -> Iterator[Road]:
+    """Redis for as long as this block: the configured one, or an embedded server of our own."""
+    data_dir = settings.data_dir / "redis"
+    server = None if settings.redis_url else start_server(data_dir)
+    with contextlib.closing(Road(server.url if server else settings.redis_url, server, data_dir)) as road:
+        yield road
 
 
-def _url(server: RunningServer) -> str:
-    return server.url
+def _listens(port: int) -> bool:
+    with contextlib.closing(socket.socket()) as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextlib.contextmanager
@@ -116,7 +147,7 @@ def running_stack(
     supervisor = Supervisor(settings.data_dir / "logs", restart=restart, say=say)
     runtime = runtime_file(settings.data_dir)
     try:
-        supervisor.start((*extra, *_specs(addresses, environment(settings, addresses, env), grace)))
+        supervisor.start((*extra, *_specs(settings, addresses, environment(settings, addresses, env), grace)))
         supervisor.wait_ready(START_WITHIN, stopping)
         _write_runtime(runtime, addresses)
         yield supervisor
@@ -135,14 +166,15 @@ def environment(settings: Settings, addresses: Addresses, env: Mapping[str, str]
     }
 
 
-def _specs(addresses: Addresses, env: Mapping[str, str], grace: timedelta) -> list[Spec]:
+def _specs(settings: Settings, addresses: Addresses, env: Mapping[str, str], grace: timedelta) -> list[Spec]:
     """Stopped from the highest stage down: no new work first, then the work under way, then the ear for receipts."""
+    started = _STARTED if settings.log_level in ("DEBUG", "INFO") else ""  # a quiet log cannot say it
     gateway = Spec("gateway", command("gateway"), f"{addresses.gateway_url}/health/live", 1, grace, env)
     workers = [
-        Spec(name, command("worker", "--queues", queues, "--name", name), _WORKER_READY, 2, grace, env)
+        Spec(name, command("worker", "--queues", queues, "--name", name), started, 2, grace, env)
         for name, queues in WORKERS.items()
     ]
-    return [gateway, *workers, Spec("beat", command("beat"), _BEAT_READY, 3, grace, env)]
+    return [gateway, *workers, Spec("beat", command("beat"), started, 3, grace, env)]
 
 
 def command(*arguments: str) -> tuple[str, ...]:

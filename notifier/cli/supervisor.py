@@ -46,7 +46,7 @@ class ChildFailed(NotifierError):
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """One child. ready: a URL that answers 200, or a word that its log holds once it works.
+    """One child. ready: a URL that answers 200, or a word that its log holds once it works; empty: as soon as it runs.
 
     stage: children of a higher stage are stopped first. grace: between SIGTERM and SIGKILL.
     """
@@ -195,6 +195,9 @@ def _signal(child: _Child, number: signal.Signals) -> None:
         os.killpg(child.process.pid, number)
 
 
+_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class StopFlag:
     """Whether we were asked to stop, and by which signal."""
 
@@ -212,13 +215,17 @@ class StopFlag:
 
 @contextlib.contextmanager
 def catching_signals() -> Iterator[StopFlag]:
-    """SIGINT and SIGTERM raise the flag instead of ending the process; the old handlers come back at the end."""
+    """SIGINT, SIGTERM and a closed terminal raise the flag instead of ending the process, until the end of the block.
+
+    What whoever started us chose to ignore (nohup) stays ignored.
+    """
     flag = StopFlag()
 
     def catch(number: int, _frame: FrameType | None) -> None:
         flag.signal = flag.signal or number
 
-    old = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
+    asked = [number for number in _STOPS if signal.getsignal(number) != signal.SIG_IGN]
+    old = {number: signal.signal(number, catch) for number in asked}
     try:
         yield flag
     finally:

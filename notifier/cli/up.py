@@ -43,8 +43,8 @@ def up(sandbox: bool) -> None:
 def _run(settings: Settings, sandbox: bool, stopping: StopFlag) -> None:
     port = settings.gateway_port or free_port()
     gateway_url = f"http://{settings.gateway_host}:{port}"
-    with road_of(settings) as redis_url:
-        addresses = Addresses(redis_url, gateway_url, f"http://127.0.0.1:{free_port()}" if sandbox else "")
+    with road_of(settings) as road:
+        addresses = Addresses(road.url, gateway_url, f"http://127.0.0.1:{free_port()}" if sandbox else "")
         extra, env = _practice(settings, addresses) if sandbox else ((), {})
         with running_stack(
             settings, addresses, extra, env, restart=True, grace=GRACE, say=_say, stopping=stopping
@@ -53,6 +53,7 @@ def _run(settings: Settings, sandbox: bool, stopping: StopFlag) -> None:
                 _say(_greeting(settings, addresses))
             while not stopping():
                 supervisor.look()
+                road.look(_say)
                 time.sleep(LOOK.total_seconds())
             _say("stopping: finishing what is under way")
 

@@ -12,11 +12,12 @@ from typing import Any
 from notifier.demo.doors import Doors
 from notifier.demo.feed import Feed
 from notifier.demo.judge import Found, Summary, judge, shown_by_key
-from notifier.demo.reading import Sandbox, endings, is_quiet, lanes, states
+from notifier.demo.reading import endings, is_quiet, lanes, states
 from notifier.demo.retime import retimed
 from notifier.demo.samples import Sample
 from notifier.demo.view import Screen, Snapshot
 from notifier.ledger import Ledger
+from notifier.sandbox.testing import SandboxClient
 
 # The week's length. Shorter only piles the events up; people whose phone is off cost 32 s anyway.
 FEED = timedelta(seconds=22)
@@ -36,7 +37,7 @@ class Play:
     samples: Sequence[Sample]
     doors: Doors
     ledger: Ledger
-    sandbox: Sandbox
+    sandbox: SandboxClient
     screen: Screen
     stopping: Callable[[], bool]
     look_after: Callable[[], object]

@@ -1,12 +1,9 @@
-"""What the demo looks at while it runs: the ledger through its own functions, the sandbox over HTTP."""
+"""What the demo looks at while it runs: the ledger through its own functions, and what the sandbox counts."""
 
 from __future__ import annotations
 
-import json
-import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,25 +30,6 @@ def lanes(ledger: Ledger) -> list[LaneRow]:
     with ledger.read() as conn:
         depths = counts.lane_depths(conn, datetime.now(UTC))
     return [LaneRow(one.lane, one.channel, one.queued, one.claimed + one.unknown) for one in depths]
-
-
-@dataclass(frozen=True, slots=True)
-class Sandbox:
-    """The sandbox's own record."""
-
-    url: str
-
-    def summary(self) -> dict[str, Any]:
-        return self._get("summary")
-
-    def arrivals(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._get("arrivals")["arrivals"]
-        return found
-
-    def _get(self, what: str) -> dict[str, Any]:
-        with urllib.request.urlopen(f"{self.url}/_sandbox/{what}", timeout=5) as answer:  # noqa: S310  loopback, ours
-            got: dict[str, Any] = json.load(answer)
-            return got
 
 
 def is_quiet(summary: Mapping[str, Any]) -> bool:

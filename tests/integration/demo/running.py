@@ -41,11 +41,15 @@ def read_until(process: subprocess.Popen[str], words: str) -> str:
 
 
 def descendants(tmp_path: Path) -> dict[int, str]:
-    """Process ids and command lines of what a command under test has started: it carries our TMPDIR (Linux)."""
+    """Process ids and command lines of what a command under test has started: it carries our TMPDIR, or works below it.
+
+    The second is Redis, which writes its title over its environment. Linux only.
+    """
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if f"TMPDIR={tmp_path}\0".encode() in (folder / "environ").read_bytes():
+            carries = f"TMPDIR={tmp_path}\0".encode() in (folder / "environ").read_bytes()
+            if carries or (folder / "cwd").readlink().is_relative_to(tmp_path):
                 found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         except OSError:
             continue  # it ended, or is not ours

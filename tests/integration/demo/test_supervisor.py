@@ -126,7 +126,7 @@ def test_stopping_twice_is_harmless(supervisor: Supervisor) -> None:
     assert supervisor.pids() == {}
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_raises_the_flag_and_the_old_handler_comes_back(number: signal.Signals, code: int) -> None:
     before = signal.getsignal(number)
     with catching_signals() as stopping:
@@ -134,6 +134,16 @@ def test_a_signal_raises_the_flag_and_the_old_handler_comes_back(number: signal.
         signal.raise_signal(number)
         assert (stopping(), stopping.exit_code) == (True, code)
     assert signal.getsignal(number) == before
+
+
+def test_what_was_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with catching_signals() as stopping:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stopping()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_data_directory_has_one_user_at_a_time(tmp_path: Path) -> None:

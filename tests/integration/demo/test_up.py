@@ -52,8 +52,8 @@ def _running(tmp_path: Path) -> dict[str, Any]:
     return found
 
 
-def _pid_of(tmp_path: Path, child: str) -> int:
-    (pid,) = (pid for pid, command in descendants(tmp_path).items() if f"--name {child} " in f"{command} ")
+def _pid_of(tmp_path: Path, words: str) -> int:
+    (pid,) = (pid for pid, command in descendants(tmp_path).items() if words in command)
     return pid
 
 
@@ -62,11 +62,12 @@ def _get(url: str) -> Any:
         return json.load(answer)
 
 
-def test_an_event_handed_in_by_another_command_is_told(house: subprocess.Popen[str], tmp_path: Path) -> None:
-    event = {**EVENT, "occurred_at": datetime.now(UTC).isoformat()}
+def _hand_in(tmp_path: Path, order: str) -> None:
+    """Through another command, which finds the running house by its data directory; returns when it is told."""
+    event = {**EVENT, "order_id": order, "occurred_at": datetime.now(UTC).isoformat()}
     (tmp_path / "event.jsonl").write_text(json.dumps(event))
     assert start(_environment(tmp_path), "ingest", str(tmp_path / "event.jsonl")).wait() == 0
-    key = business_key("fern-and-kiln", "1", "order.created", None, None)
+    key = business_key("fern-and-kiln", order, "order.created", None, None)
     ledger = open_ledger(f"sqlite:///{tmp_path}/data/ledger.db")
     state = None
     while state != "told":  # until the suite's own time limit
@@ -74,10 +75,23 @@ def test_an_event_handed_in_by_another_command_is_told(house: subprocess.Popen[s
             state = getattr(outcomes(conn, [key]).get(key), "state", None)
         time.sleep(0.05)
     ledger.dispose()
+
+
+def test_an_event_handed_in_by_another_command_is_told(house: subprocess.Popen[str], tmp_path: Path) -> None:
+    _hand_in(tmp_path, "1")
     phones = _get(f"{_running(tmp_path)['sandbox_url']}/_sandbox/phones/+447400000123")
     assert [(message["channel"], message["template"]) for message in phones["messages"]] == [
         ("whatsapp", "order_created")
     ]
+
+
+def test_a_crashed_redis_is_started_again_and_work_goes_on(house: subprocess.Popen[str], tmp_path: Path) -> None:
+    _hand_in(tmp_path, "1")
+    os.kill(_pid_of(tmp_path, "valkey-server"), signal.SIGKILL)
+    read_until(house, "Redis ended and is started again")
+    while not any("valkey-server" in command for command in descendants(tmp_path).values()):
+        time.sleep(0.05)
+    _hand_in(tmp_path, "2")
 
 
 def test_a_second_one_on_the_same_data_is_refused(house: subprocess.Popen[str], tmp_path: Path) -> None:
@@ -91,7 +105,7 @@ def test_a_second_one_on_the_same_data_is_refused(house: subprocess.Popen[str], 
 
 
 def test_a_crashed_worker_is_started_again(house: subprocess.Popen[str], tmp_path: Path) -> None:
-    os.kill(_pid_of(tmp_path, "worker-channels"), signal.SIGKILL)
+    os.kill(_pid_of(tmp_path, "--name worker-channels"), signal.SIGKILL)
     assert "worker-channels ended with -9; again in 1 s" in read_until(house, "worker-channels ended")
     log = tmp_path / "data" / "logs" / "worker-channels.log"
     while log.read_text().count("worker.started") < 2:
