@@ -6,7 +6,7 @@ A plain value. The movements take it as an argument; nothing is global, and test
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from redis import Redis
@@ -114,8 +114,14 @@ def open_runtime(settings: Settings, publish: Publish) -> Runtime:
 
     Raises CatalogError, SettingsError: a process with a faulty catalog or configuration does not start.
     """
-    redis = open_road(settings.road_url)
     catalog = load_catalog(settings.config_dir / "templates")
+    rules = shop_rules(settings, catalog)
+    return replace(open_stores(settings, publish), catalog=catalog, rules=rules)
+
+
+def open_stores(settings: Settings, publish: Publish) -> Runtime:
+    """The parts without templates and shops: for operators, who must see and stop lanes while those are broken."""
+    redis = open_road(settings.road_url)
     return Runtime(
         settings=settings,
         ledger=open_ledger(settings.ledger_url),
@@ -129,9 +135,9 @@ def open_runtime(settings: Settings, publish: Publish) -> Runtime:
         ),
         quarantine=Quarantine(redis, settings.key_prefix),
         limiter=Limiter(redis, settings.key_prefix, {name: one.rate for name, one in settings.senders.items()}),
-        catalog=catalog,
+        catalog=Catalog({}),
         senders=open_senders(settings),
-        rules=shop_rules(settings, catalog),
+        rules={},
         publish=publish,
     )
 

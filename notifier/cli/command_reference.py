@@ -27,6 +27,7 @@ SHAPES: Mapping[str, Mapping[str, str]] = {
         "answer, notification (null for events that customers are not told of)",
         "orders[].events[].notification": "state, reason with its sentence and detail, phone (masked), what was "
         "planned, told_by, told_at, doubles, decisions (the plan's walk), steps (what overwrote its state), deliveries",
+        "quarantine[]": "events of this order that could not be planned: id, at, event, reason, detail",
         "orders[].events[].notification.deliveries[]": "channel, lane, state, reason, outcome, code, attempts, "
         "throttles, times, provider_id, steps in the order of time, parked (receipts that wait to be joined)",
     },

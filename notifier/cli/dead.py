@@ -8,7 +8,7 @@ import click
 
 from notifier import replay as movement
 from notifier.cli.exits import LEFT_OVER, Refused
-from notifier.cli.opened import open_for_command, surroundings
+from notifier.cli.opened import open_for_command, open_stores_for_command, surroundings
 from notifier.cli.printing import masked, plain, say_json, say_table, stamp
 from notifier.cli.story import sentence
 from notifier.ledger import replays
@@ -36,7 +36,7 @@ def list_command(shop: str | None, limit: int, as_json: bool) -> None:
     \b
       notifier dead list --shop qamar-books
     """
-    runtime = open_for_command()
+    runtime = open_stores_for_command()
     with runtime.ledger.read() as conn:
         found = replays.unreached(conn, limit, shop)
     set_aside = runtime.quarantine.list(limit)

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 import click
 
+from notifier.catalog import load_catalog
 from notifier.catalog.errors import nearest
-from notifier.cli.opened import open_for_command, surroundings
+from notifier.cli.opened import open_stores_for_command, surroundings
 from notifier.cli.printing import age, say_json, say_table, stamp
 from notifier.cli.story import sentence
 from notifier.inbox import measure
@@ -131,7 +132,7 @@ def lanes(as_json: bool) -> None:
     \b
       notifier lanes
     """
-    runtime = open_for_command()
+    runtime = open_stores_for_command()
     found = overview(runtime, runtime.clock())
     if as_json:
         say_json(found)
@@ -184,7 +185,7 @@ def pause(lane: str | None, template: str | None) -> None:
       notifier pause qamar-wa
       notifier pause --template order_shipped/ar@qamar-wa
     """
-    runtime = open_for_command()
+    runtime = open_stores_for_command()
     before, now = _named(runtime, lane, template), runtime.clock()
     if before.state == "open" and before.retry_at is None and before.reason == "paused":
         click.echo(f"{before.name} is paused already, since {stamp(before.opened_at)}")
@@ -203,7 +204,7 @@ def resume(lane: str | None, template: str | None) -> None:
       notifier resume qamar-wa
       notifier resume --template order_shipped/ar@qamar-wa
     """
-    runtime = open_for_command()
+    runtime = open_stores_for_command()
     before, now = _named(runtime, lane, template), runtime.clock()
     if before.state == "closed":
         click.echo(f"{before.name} is not stopped")
@@ -219,7 +220,7 @@ def _store(runtime: Runtime, after: Breaker, now: datetime) -> None:
 
 
 def _named(runtime: Runtime, lane: str | None, template: str | None) -> Breaker:
-    """The breaker as it stands. Raises UsageError unless exactly one was named, and it exists."""
+    """The breaker as it stands. Raises UsageError unless exactly one was named, and it exists; CatalogError."""
     if (lane is None) == (template is None):
         raise click.UsageError("name a lane, or a template with --template")
     name = _template_of(runtime, template) if template else _sender_of(runtime, lane or "", "LANE")
@@ -241,7 +242,7 @@ def _template_of(runtime: Runtime, written: str) -> str:
     hint = "--template"
     if not (at and slash):
         raise click.BadParameter("write it like order_shipped/ar@qamar-wa", param_hint=hint)
-    templates = runtime.catalog.templates
+    templates = load_catalog(runtime.settings.config_dir / "templates").templates
     if name not in templates:
         raise click.BadParameter(_no_such("template", name, templates), param_hint=hint)
     if locale not in templates[name].locales:

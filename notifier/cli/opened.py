@@ -13,7 +13,7 @@ import click
 from notifier.door import open_road
 from notifier.inbox import Inbox
 from notifier.ledger.breakers import MACHINES
-from notifier.runtime import Publish, Runtime, open_runtime, utc_now
+from notifier.runtime import Publish, Runtime, open_runtime, open_stores, utc_now
 from notifier.settings import Settings, load_settings
 
 
@@ -55,11 +55,21 @@ def open_for_command(settings: Settings | None = None) -> Runtime:
 
     Raises SettingsError, CatalogError.
     """
-    around = surroundings()
-    runtime = replace(open_runtime(settings or load_settings(), around.publish), clock=around.clock)
+    return _for_command(open_runtime(settings or load_settings(), surroundings().publish))
+
+
+def open_stores_for_command() -> Runtime:
+    """The same without templates and shops, so that these being broken keeps nobody from looking or from pausing.
+
+    Raises SettingsError.
+    """
+    return _for_command(open_stores(load_settings(), surroundings().publish))
+
+
+def _for_command(runtime: Runtime) -> Runtime:
     at_end(runtime.ledger.dispose)
     at_end(runtime.redis.close)
-    return runtime
+    return replace(runtime, clock=surroundings().clock)
 
 
 def open_inbox(settings: Settings | None = None) -> Inbox:

@@ -7,12 +7,16 @@ from datetime import datetime
 from typing import Any
 
 import click
+import orjson
 
 from notifier.cli.exits import LEFT_OVER
-from notifier.cli.opened import open_for_command
-from notifier.cli.printing import say_json, stamp
+from notifier.cli.opened import open_stores_for_command
+from notifier.cli.printing import plain, say_json, stamp
 from notifier.cli.story import as_told
 from notifier.ledger.stories import story
+from notifier.road import RoadUnavailable
+from notifier.runtime import Runtime
+from notifier.streams import QUARANTINE_MAX_LENGTH, Quarantined
 
 _COLOURS = {"told": "green", "active": "yellow", "planned": "yellow", "suppressed": "red", "unreached": "red"}
 
@@ -24,23 +28,59 @@ _COLOURS = {"told": "green", "active": "yellow", "planned": "yellow", "suppresse
 def why(order: str, shop: str | None, as_json: bool) -> None:
     """Say why the customer of an order (its id or its number) was told, or was not: every decision, reason and time.
 
-    The first line is the answer; the story follows. It changes nothing. Exit status 1 when nobody knows the order.
+    The first line is the answer; the story follows. It changes nothing. Events that wait in quarantine are told of,
+    too. Exit status 1 when nobody knows the order.
 
     \b
       notifier why Q-20447
     """
-    runtime = open_for_command()
+    runtime = open_stores_for_command()
     with runtime.ledger.read() as conn:
         found = as_told(story(conn, order, shop), runtime.clock())
+    set_aside = _set_aside(runtime, order, shop)
     if as_json:
-        say_json({"order": order, "orders": found})
-    elif found:
-        click.echo("\n\n".join("\n".join(_spoken(one)) for one in found))
+        say_json({"order": order, "orders": found, "quarantine": set_aside})
     else:
-        of = f" of shop {shop}" if shop else ""
-        click.echo(f"nobody handed in an event of order {order}{of}. `notifier lanes` shows what waits in the inbox")
-    if not found:
+        told = ["\n".join(_spoken(one)) for one in found] + [_quarantined(one) for one in set_aside]
+        click.echo("\n\n".join(told) or _nobody(order, shop))
+    if not found and not set_aside:
         raise click.exceptions.Exit(LEFT_OVER)
+
+
+def _nobody(order: str, shop: str | None) -> str:
+    of = f" of shop {shop}" if shop else ""
+    return f"nobody handed in an event of order {order}{of}. `notifier lanes` shows what waits in the inbox"
+
+
+def _set_aside(runtime: Runtime, order: str, shop: str | None) -> list[dict[str, Any]]:
+    """Events of this order in quarantine. Without Redis the ledger's story is still worth telling."""
+    try:
+        return [
+            {"id": item.id.decode(), "at": plain(item.at), "event": event.get("event")}
+            | {"reason": item.reason, "detail": item.detail}
+            for item in runtime.quarantine.list(QUARANTINE_MAX_LENGTH)
+            if (event := _body(item)) and _is_of(event, order, shop)
+        ]
+    except RoadUnavailable as error:
+        click.echo(f"without what is in quarantine: {error}", err=True)
+        return []
+
+
+def _body(item: Quarantined) -> dict[str, Any]:
+    try:
+        found = orjson.loads(item.fields[b"body"])
+    except (KeyError, orjson.JSONDecodeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _is_of(event: Mapping[str, Any], order: str, shop: str | None) -> bool:
+    return order in (str(event.get("order_id")), str(event.get("order_number"))) and shop in (None, event.get("shop"))
+
+
+def _quarantined(one: Mapping[str, Any]) -> str:
+    again = f"`notifier dead replay --quarantine {one['id']}` hands it in again"
+    return f"{one['event']}: Not told: in quarantine since {_at(one['at'])}, {one['reason']}: {one['detail']}\n{again}"
 
 
 def _spoken(order: Mapping[str, Any]) -> Iterator[str]:

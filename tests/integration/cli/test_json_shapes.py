@@ -52,8 +52,8 @@ def test_the_keys_of_each_command(terminal: Terminal, sqlite_ledger: Ledger) -> 
     check("dead list", terminal.json("dead", "list"))
     check("consent show", terminal.json("consent", "show", "+201001234567"))
     check("doctor", terminal.json("doctor"))
-    why = terminal.json("why", "1001", "--shop", "nile")
-    assert set(why) == promised("why")
+    why = terminal.json("why", "1001")
+    check("why", {**why, "orders": [{}]})
     assert [set(order) for order in why["orders"][:1]] == [{"shop", "order_id", "order_number", "answer", "events"}]
 
 

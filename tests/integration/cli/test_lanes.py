@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -11,7 +13,7 @@ from notifier.ledger import Ledger, breakers
 from notifier.policy.breaker import Breaker
 from notifier.policy.reasons import Reason
 from tests.fixtures.ledger import HOUR, NOW, put_in_state, queue
-from tests.integration.cli.conftest import Terminal, everything
+from tests.integration.cli.conftest import Terminal, an_order_event, everything
 
 MINUTE = timedelta(minutes=1)
 
@@ -138,6 +140,21 @@ def test_a_template_is_paused_on_one_sender_and_resumed(either: Terminal, ledger
     assert [(one["name"], one["state"], one["by"]) for one in shown] == [(name, "open", "amira")]
     assert found(ledger, "template", name) == Breaker("template", name)
     assert either.woken == [("nile-wa", "whatsapp")]
+
+
+def test_broken_templates_keep_nobody_from_looking_or_from_pausing(
+    terminal: Terminal, sqlite_ledger: Ledger, house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (house / "config" / "templates").mkdir(parents=True)
+    (house / "config" / "templates" / "broken.yaml").write_text("name: other\n")
+    monkeypatch.setenv("NOTIFIER_CONFIG_DIR", str(house / "config"))
+
+    looks = [terminal.run(*words).exit_code for words in (("lanes",), ("why", "1"), ("dead", "list"))]
+    moves = [terminal.run(word, "nile-wa").exit_code for word in ("pause", "resume")]
+
+    assert (looks, moves) == ([0, 1, 1], [0, 0])
+    assert terminal.woken == [("nile-wa", "whatsapp")]
+    assert terminal.run("explain", "-", stdin=json.dumps(an_order_event())).exit_code == 2
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,40 @@ def test_an_order_that_nobody_knows_is_status_one(either: Terminal) -> None:
         1,
         "nobody handed in an event of order 9999 of shop nile. `notifier lanes` shows what waits in the inbox\n",
     )
-    assert either.json("why", "9999") == {"order": "9999", "orders": []}
+    assert either.json("why", "9999") == {"order": "9999", "orders": [], "quarantine": []}
+
+
+def test_an_event_in_quarantine_is_the_answer_too(terminal: Terminal) -> None:
+    terminal.run(
+        "ingest",
+        "-",
+        stdin=as_lines(an_order_event(shop="tigris"), an_order_event(shop="tigris", order_id="o-2", order_number="7")),
+    )
+    terminal.take_in()
+
+    result, found = terminal.run("why", "1001"), terminal.json("why", "o-1", "--shop", "tigris")["quarantine"]
+
+    assert (result.exit_code, len(found)) == (0, 1)
+    assert result.stdout.splitlines()[0].startswith("order.created: Not told: in quarantine since ")
+    assert ", unknown_shop: no [shops.tigris] in the configuration" in result.stdout.splitlines()[0]
+    assert result.stdout.splitlines()[1] == f"`notifier dead replay --quarantine {found[0]['id']}` hands it in again"
+    assert terminal.run("why", "1001", "--shop", "nile").exit_code == 1
+
+
+def test_without_redis_the_ledgers_story_is_told_all_the_same(
+    terminal: Terminal, sqlite_ledger: Ledger, closed_port: int, monkeypatch: Any
+) -> None:
+    with sqlite_ledger.begin() as conn:
+        queue(conn, event={"order_id": "o-1"})
+    monkeypatch.setenv("NOTIFIER_REDIS_URL", f"redis://127.0.0.1:{closed_port}/0")
+
+    result = terminal.run("why", "o-1")
+
+    assert (result.exit_code, result.stdout.splitlines()[1]) == (0, "Order 1001 (o-1) of nile")
+    assert result.stderr == (
+        "without what is in quarantine: reading the quarantine: Redis does not answer. Is it running, and is the URL "
+        "right?\n"
+    )
 
 
 def test_a_ledger_without_tables_is_status_three_with_the_remedy(terminal: Terminal, monkeypatch: Any) -> None:
