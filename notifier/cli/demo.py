@@ -22,7 +22,7 @@ from notifier.cli.stack import (
     Addresses,
     command,
     environment,
-    free_port,
+    free_ports,
     only_one,
     road_of,
     running_stack,
@@ -122,7 +122,7 @@ def _perform(home: Path, screen: Screen, stopping: StopFlag, began: float) -> Su
 
 def _settings(home: Path) -> tuple[Settings, Addresses]:
     """The demo's own settings and free addresses. Whatever else this environment says about notifier is forgotten."""
-    urls = Addresses("", *(f"http://127.0.0.1:{free_port()}" for _ in range(2)))
+    urls = Addresses("", *(f"http://127.0.0.1:{port}" for port in free_ports(2)))
     written = build_house(home, config_file(), urls.sandbox_url, urls.gateway_url)
     for name in [name for name in os.environ if name.startswith("NOTIFIER_")]:
         del os.environ[name]

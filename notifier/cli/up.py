@@ -9,7 +9,7 @@ from datetime import timedelta
 import click
 
 from notifier.catalog import creation_payload, load_catalog
-from notifier.cli.stack import Addresses, free_port, only_one, road_of, running_stack, sandbox_spec
+from notifier.cli.stack import Addresses, free_ports, only_one, road_of, running_stack, sandbox_spec
 from notifier.cli.supervisor import LOOK, Spec, StopFlag, catching_signals
 from notifier.demo.house import write_secretly
 from notifier.demo.practice import practise
@@ -41,10 +41,10 @@ def up(sandbox: bool) -> None:
 
 
 def _run(settings: Settings, sandbox: bool, stopping: StopFlag) -> None:
-    port = settings.gateway_port or free_port()
-    gateway_url = f"http://{settings.gateway_host}:{port}"
+    gateway_port, sandbox_port = free_ports(2)
+    gateway_url = f"http://{settings.gateway_host}:{settings.gateway_port or gateway_port}"
     with road_of(settings) as road:
-        addresses = Addresses(road.url, gateway_url, f"http://127.0.0.1:{free_port()}" if sandbox else "")
+        addresses = Addresses(road.url, gateway_url, f"http://127.0.0.1:{sandbox_port}" if sandbox else "")
         extra, env = _practice(settings, addresses) if sandbox else ((), {})
         with running_stack(
             settings, addresses, extra, env, restart=True, grace=GRACE, say=_say, stopping=stopping
