@@ -80,11 +80,12 @@ def _find(text: str, regions: tuple[str, ...]) -> Recipient | NoRecipient:
     readings = list(_readings(written, regions))
     if not readings:
         return NoRecipient(PhoneFault.NO_COUNTRY)
-    number = next(filter(None, (_parsed(digits, region) for digits, region in readings)), None)
-    if number is None:
+    found = next(filter(None, (_parsed(digits, region) for digits, region in readings)), None)
+    if found is None:
         return NoRecipient(PhoneFault.NOT_VALID)
+    number, kind = found
     country = phonenumbers.region_code_for_number(number) or ""
-    if phonenumbers.number_type(number) not in _MOBILE or country not in ZONES:
+    if kind not in _MOBILE or country not in ZONES:
         return NoRecipient(PhoneFault.NOT_MOBILE)
     phone = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return Recipient(phone, country, _zone(number, country))
@@ -123,12 +124,14 @@ def _readings(written: str, regions: tuple[str, ...]) -> Iterator[tuple[str, str
         yield "+" + digits, None
 
 
-def _parsed(digits: str, region: str | None) -> PhoneNumber | None:
+def _parsed(digits: str, region: str | None) -> tuple[PhoneNumber, int] | None:
+    """A valid number with its type: `number_type` does all that `is_valid_number` does, and both cost 40 us each."""
     try:
         number = phonenumbers.parse(digits, region)
     except phonenumbers.NumberParseException:
         return None
-    return number if phonenumbers.is_valid_number(number) else None
+    kind = phonenumbers.number_type(number)
+    return None if kind == PhoneNumberType.UNKNOWN else (number, kind)
 
 
 def _zone(number: PhoneNumber, country: str) -> str:
