@@ -15,17 +15,16 @@ from urllib.parse import parse_qsl
 from notifier import telemetry
 from notifier.channels import adapter
 from notifier.channels.contract import NOT_TOLD, OutcomeClass, ReceiptUpdate, StopRequest, TemplateStatus, Update
-from notifier.effects import Seen, note_outcomes, store_breaker
+from notifier.effects import Seen, note_outcomes
 from notifier.follow import carry_on
 from notifier.ids import new_id
 from notifier.inbox import RoadUnavailable
 from notifier.intake import Refusal, refusal_of, say_fault, set_aside
-from notifier.ledger import Connection, LedgerUnavailable, breakers, plans, steps
+from notifier.ledger import Connection, LedgerUnavailable, steps
 from notifier.ledger import receipts as ledger_receipts
 from notifier.ledger.receipts import Hit, Parked
-from notifier.policy.breaker import Breaker, closed
+from notifier.notices import apply_stops, apply_templates
 from notifier.policy.reasons import Reason
-from notifier.policy.shop import lanes_of
 from notifier.runtime import Runtime
 from notifier.streams import Item
 
@@ -118,11 +117,10 @@ def apply_updates(
     report = ReceiptReport()
     receipts = [(provider, update) for provider, update in updates if isinstance(update, ReceiptUpdate)]
     _apply_receipts(conn, runtime, receipts, now, report)
-    for _, update in updates:
-        if isinstance(update, StopRequest):
-            _apply_stop(conn, runtime, update, now)
-        elif isinstance(update, TemplateStatus):
-            _apply_template(conn, runtime, update, now)
+    stops = [update for _, update in updates if isinstance(update, StopRequest)]
+    if stops:
+        apply_stops(conn, runtime, stops, now)
+    apply_templates(conn, runtime, [update for _, update in updates if isinstance(update, TemplateStatus)], now)
     return report
 
 
@@ -296,46 +294,3 @@ def _parked(provider: str, update: ReceiptUpdate, now: datetime) -> Parked:
         detail=update.detail,
         received_at=now,
     )
-
-
-def _apply_stop(conn: Connection, runtime: Runtime, stop: StopRequest, now: datetime) -> None:
-    """A customer's word to one sender is a record for every shop that speaks through it."""
-    lanes = {name for name, sender in runtime.senders.items() if stop.sender_account in sender.account.values()}
-    shops = [name for name, shop in runtime.rules.items() if lanes & lanes_of(shop)]
-    record_stop(conn, shops, stop, now)
-
-
-def record_stop(conn: Connection, shops: Sequence[str], stop: StopRequest, now: datetime) -> None:
-    """Appends the word to the consent records; what waits for this person is guarded again when it is claimed."""
-    plans.insert_consents(
-        conn,
-        [
-            plans.NewConsent(
-                shop=shop,
-                phone=stop.phone,
-                channel=stop.channel,
-                purpose=stop.purpose,
-                granted=stop.granted,
-                source=stop.source,
-                at=stop.at,
-                event_id=None,
-            )
-            for shop in shops
-        ],
-        now,
-    )
-
-
-def _apply_template(conn: Connection, runtime: Runtime, status: TemplateStatus, now: datetime) -> None:
-    """The provider changed a template's standing: stop it, or let it go again, on every sender of that account."""
-    for lane, sender in runtime.senders.items():
-        if status.account not in sender.account.values():
-            continue
-        name = breakers.template_name(status.template, status.language, lane)
-        before = breakers.find(conn, "template", name) or Breaker("template", name)
-        if status.usable:
-            after = closed(before)
-        else:  # only the provider can lift it, so no probe goes: retry_at stays empty until the next status
-            after = replace(before, state="open", reason=Reason.TEMPLATE_STOPPED, code=status.reason, opened_at=now)
-        if after != before:
-            store_breaker(conn, after, now, "receipts")
