@@ -41,6 +41,7 @@ docs: $(READY) ## Write the generated parts of docs/ again
 	@$(BIN)/python -m notifier.cli.config_reference
 	@$(BIN)/python -m notifier.cli.signal_reference
 	@$(BIN)/python -m notifier.cli.state_reference
+	@$(BIN)/python -m notifier.cli.command_reference
 
 lock: ## Pin the dependencies again, with hashes (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
-from notifier.ledger.instants import from_us, from_us_or_none, to_us
+from notifier.ledger.instants import from_us_or_none, to_us
 from notifier.ledger.statements import Statement
 
 
@@ -55,20 +55,6 @@ class LaneDepth:
     unknown: int
 
 
-@dataclass(frozen=True, slots=True)
-class Dead:
-    """A notification that reached nobody."""
-
-    notification_id: str
-    shop: str
-    order_id: str
-    event: str
-    reason: str
-    detail: str | None
-    finished_at: datetime
-    expires_at: datetime | None
-
-
 _EVENTS = Statement("SELECT count(*), coalesce(sum(copies) - count(*), 0) FROM order_event")
 _DOUBLES = Statement("SELECT coalesce(sum(doubles), 0) FROM notification")
 _NOTIFICATIONS = Statement(
@@ -92,12 +78,6 @@ _DEPTHS = Statement(
             WHERE state IN ('accepted', 'sent', 'unknown') AND fallback_at IS NOT NULL AND state = 'unknown'
     ) AS waiting GROUP BY lane, channel ORDER BY lane, channel"""
 )
-_DEAD = Statement(
-    """
-    SELECT id, shop, order_id, event, reason, detail, finished_at, expires_at FROM notification
-    WHERE state = 'unreached' AND (CAST(:shop AS TEXT) IS NULL OR shop = :shop)
-    ORDER BY finished_at DESC, id LIMIT :limit"""
-)
 
 
 def by_state(conn: Connection) -> Counts:
@@ -117,12 +97,4 @@ def lane_depths(conn: Connection, now: datetime) -> list[LaneDepth]:
     return [
         LaneDepth(lane, channel, int(queued), int(due), from_us_or_none(oldest), int(claimed), int(unknown))
         for lane, channel, queued, due, oldest, claimed, unknown in _DEPTHS.run(conn, now=to_us(now))
-    ]
-
-
-def dead(conn: Connection, limit: int, shop: str | None = None) -> list[Dead]:
-    """Unreached notifications, the latest first, of one shop or (None) of all."""
-    return [
-        Dead(found, of, order, event, reason, detail, from_us(finished), from_us_or_none(expires))
-        for found, of, order, event, reason, detail, finished, expires in _DEAD.run(conn, limit=limit, shop=shop)
     ]

@@ -8,7 +8,7 @@ import pytest
 
 from notifier.channels.contract import OutcomeClass
 from notifier.ledger import Ledger, breakers, counts, followups, plans, receipts, steps, stories
-from notifier.ledger.counts import Counts, Dead, DeliveryCount, LaneDepth, NotificationCount
+from notifier.ledger.counts import Counts, DeliveryCount, LaneDepth, NotificationCount
 from notifier.ledger.receipts import Parked
 from notifier.ledger.stories import Story
 from notifier.policy.breaker import Breaker
@@ -142,7 +142,6 @@ def test_an_empty_ledger_counts_nothing(ledger: Ledger) -> None:
     with ledger.read() as conn:
         assert counts.by_state(conn) == Counts(0, 0, 0, [], [])
         assert counts.lane_depths(conn, NOW) == []
-        assert counts.dead(conn, 10) == []
 
 
 def test_a_lane_is_as_deep_as_what_waits_in_it(ledger: Ledger) -> None:
@@ -157,19 +156,3 @@ def test_a_lane_is_as_deep_as_what_waits_in_it(ledger: Ledger) -> None:
             LaneDepth("nile-sms", "sms", 0, 0, None, 1, 1),
             LaneDepth("nile-wa", "whatsapp", 4, 2, NOW - HOUR, 0, 0),
         ]
-
-
-def test_the_dead_are_told_latest_first(ledger: Ledger) -> None:
-    with ledger.begin() as conn:
-        made = queue(conn, 2)
-        other = queue(conn, event={"shop": "ganges"})[0]
-        for number, one in enumerate([*made, other]):
-            row = steps.GiveUp(one.notification.id, "all_channels_failed", "sms:30003")
-            steps.give_up(conn, [row], NOW + number * HOUR, "drain")
-        assert [one.notification_id for one in counts.dead(conn, 2)] == [other.notification.id, made[1].notification.id]
-        assert counts.dead(conn, 10, shop="ganges") == [
-            Dead(
-                other.notification.id, "ganges", other.event.order_id, "order.created", "all_channels_failed",
-                "sms:30003", NOW + 2 * HOUR, NOW + 24 * HOUR,
-            )
-        ]  # fmt: skip
