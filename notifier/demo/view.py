@@ -153,4 +153,7 @@ def last_word(summary: Summary) -> str:
     faults = [f"  {fault}" for fault in summary.wrong[:FAULTS_SHOWN]]
     if len(summary.wrong) > FAULTS_SHOWN:
         faults.append(f"  and {len(summary.wrong) - FAULTS_SHOWN} more")
-    return "\n".join([*lines, f"{len(summary.wrong)} events did not end as they should:", *faults])
+    heading = f"{len(summary.wrong)} events did not end as they should:"
+    return "\n".join(
+        [*lines, heading, *faults, "To look into it: `notifier demo --keep DIR`, then the logs in DIR/data/logs"]
+    )
