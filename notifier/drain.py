@@ -17,10 +17,12 @@ import heapq
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 from math import ceil
+from typing import NamedTuple
 
 from notifier import telemetry, wake
 from notifier.carry import Carried, Triage, admit, give_back, guard, watch_portfolio
@@ -68,6 +70,15 @@ class DrainReport:
     more: bool = False
 
 
+class _Ripe(NamedTuple):
+    """A message with its permit: from `at` (monotonic) on it may start. order: who came first at the same moment."""
+
+    at: float
+    order: int
+    carried: Carried
+    lease: Lease
+
+
 @dataclass(slots=True)
 class Drain:
     """One drain at work. Tests call `turn()` by hand; `drain()` below is the loop."""
@@ -82,11 +93,10 @@ class Drain:
     report: DrainReport = field(init=False)
     _claimed: list[Carried] = field(default_factory=list)  # claimed and rendered; the recipients' limits not asked yet
     _ready: deque[Carried] = field(default_factory=deque)  # admitted, without a permit
-    _ripening: list[tuple[float, int, Carried]] = field(default_factory=list)  # heap: permit's time, order, message
+    _ripening: list[_Ripe] = field(default_factory=list)  # a heap
     _order: count[int] = field(default_factory=count)
     _results: list[Result] = field(default_factory=list)
     _oldest_result: float = 0.0
-    _lease: Lease | None = None
     _wait_until: float = 0.0  # monotonic: the limiter has nothing before
     _probing: bool = False  # a breaker of the lane is half open
     _doubtful: bool = False  # a commit failed: perhaps only its reply, and the ledger holds claims that we never saw
@@ -120,18 +130,26 @@ class Drain:
 
     def release(self) -> None:
         """Hands back what was not started, with its permits and tokens: those requests cannot have left."""
-        admitted = [*self._ready, *(carried for _, _, carried in sorted(self._ripening))]
-        unused = len(self._ripening)
+        unused = sorted(self._ripening)
+        admitted = [*self._ready, *(ripe.carried for ripe in unused)]
         self._results.extend(Result.released(carried) for carried in [*self._claimed, *admitted])
         self._claimed.clear()
         self._ready.clear()
         self._ripening.clear()
         try:
-            if unused and self._lease:
-                self.runtime.limiter.give_back(self.lane, self._lease, min(unused, len(self._lease.starts)))
+            self._return_permits(unused)
             give_back(self.runtime, self.lane, admitted)
         except RoadUnavailable as error:  # permits are void then, and tokens come back by themselves
             telemetry.note("road.away", where="drain", wait=0.0, error=error)
+
+    def _return_permits(self, unused: Sequence[_Ripe]) -> None:
+        """The last lease first: what came back makes the one before it the last one again."""
+        counted = Counter(ripe.lease.token for ripe in unused)
+        leases = {ripe.lease.token: ripe.lease for ripe in unused}
+        for lease in sorted(leases.values(), key=lambda lease: lease.taken_at, reverse=True):
+            taken_back = self.runtime.limiter.give_back(self.lane, lease, counted[lease.token])
+            if not taken_back or counted[lease.token] < len(lease.starts):
+                return
 
     def settle(self) -> None:
         """Records what came back, now."""
@@ -241,9 +259,10 @@ class Drain:
     def _lease_permits(self) -> None:
         if not self._ready or time.monotonic() < self._wait_until:
             return
-        self._lease = lease = self.runtime.limiter.lease(self.lane, len(self._ready))
+        lease = self.runtime.limiter.lease(self.lane, len(self._ready))
         for start in lease.starts:
-            heapq.heappush(self._ripening, (lease.taken_at + start, next(self._order), self._ready.popleft()))
+            ripe = _Ripe(lease.taken_at + start, next(self._order), self._ready.popleft(), lease)
+            heapq.heappush(self._ripening, ripe)
         self._wait_until = time.monotonic() + lease.wait.total_seconds()
         if self._ready and lease.wait > PATIENCE:
             self._let_go()
@@ -256,13 +275,12 @@ class Drain:
 
     def _start(self) -> None:
         """Starts every request whose permit is ripe; one that was overtaken by its permit's end needs another."""
-        late = self._lease.late.total_seconds() if self._lease else 0.0
-        while self._ripening and (moment := time.monotonic()) >= self._ripening[0][0]:
-            ripe_at, _, carried = heapq.heappop(self._ripening)
-            if moment - ripe_at > late:
-                self._ready.appendleft(carried)
+        while self._ripening and (moment := time.monotonic()) >= self._ripening[0].at:
+            ripe = heapq.heappop(self._ripening)
+            if moment - ripe.at > ripe.lease.late.total_seconds():
+                self._ready.appendleft(ripe.carried)
             else:
-                self._submit(carried)
+                self._submit(ripe.carried)
 
     def _submit(self, carried: Carried) -> None:
         """Starts one request, unless this process slept through the lease: a sweep has decided about it meanwhile."""
@@ -280,7 +298,7 @@ class Drain:
         moment = time.monotonic()
         nexts = [moment + TURN.total_seconds()]
         if self._ripening:
-            nexts.append(self._ripening[0][0])
+            nexts.append(self._ripening[0].at)
         if self._results:
             nexts.append(moment if self._must_record() else self._oldest_result + RECORD_WITHIN.total_seconds())
         if self._ready or (self.hungry and self._wait_until > moment):

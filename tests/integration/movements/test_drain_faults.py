@@ -418,10 +418,9 @@ class TestSlowSenders:
         work._admit()
         while not work._ripening:
             work._lease_permits()
-        [(ripe_at, order, carried)] = work._ripening
-        late = work._lease.late.total_seconds() if work._lease else 0
-        work._ripening[:] = [(ripe_at - late - 1, order, carried)]
+        [ripe] = work._ripening
+        work._ripening[:] = [ripe._replace(at=ripe.at - ripe.lease.late.total_seconds() - 1)]
         work._start()
-        assert (transport.sent, list(work._ready)) == ([], [carried])
+        assert (transport.sent, list(work._ready)) == ([], [ripe.carried])
         run(work)
         assert (len(transport.sent), states(world)) == (1, {"accepted": 1})

@@ -1,0 +1,255 @@
+"""A lane and its drains: one at a time, woken once, never stranded; and two at once do no harm."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import cast
+
+import pytest
+
+import notifier.drain as drain_module
+from notifier import wake
+from notifier.drain import DrainReport, drain
+from notifier.lane_hold import LaneHold
+from notifier.ledger import steps
+from notifier.transport import Transport
+from tests.fixtures.drains import (
+    Scripted,
+    delivery_row,
+    drain_of,
+    due,
+    queued_sms,
+    refused,
+    run,
+    states,
+)
+from tests.fixtures.ledger import NOW
+from tests.fixtures.runtime import World, make_runtime
+
+HOLD_KEY = "notifier:drain:nile-wa"
+
+
+def go(world: World, transport: Scripted, stop: threading.Event | None = None) -> DrainReport:
+    return drain(world.runtime, "nile-wa", cast("Transport", transport), stop or threading.Event())
+
+
+def asked(world: World) -> bool:
+    return wake.is_asked(world.runtime.redis, "notifier:", "nile-wa")
+
+
+def test_a_drain_takes_all_that_is_due_and_ends(world: World) -> None:
+    due(world, 20)
+    transport = Scripted()
+    report = go(world, transport)
+    assert (len(transport.sent), report.claimed, report.more) == (20, 20, False)
+    assert states(world) == {"accepted": 20}
+    assert world.runtime.redis.exists(HOLD_KEY) == 0
+    assert not asked(world)
+
+
+def test_an_idle_lane_costs_one_turn(world: World) -> None:
+    report = go(world, Scripted())
+    assert (report.turns, report.claimed, report.more, world.published) == (1, 0, False, [])
+
+
+def test_it_answers_the_wake_up_that_brought_it(world: World) -> None:
+    due(world)
+    world.runtime.wake(["nile-wa"])
+    go(world, Scripted())
+    assert not asked(world)
+    assert world.published == ["nile-wa"]
+
+
+def test_who_finds_the_lane_held_leaves_the_wake_up_to_the_holder(world: World) -> None:
+    due(world)
+    world.runtime.redis.set(HOLD_KEY, "another")
+    world.runtime.wake(["nile-wa"])
+    transport = Scripted()
+    report = go(world, transport)
+    assert (report.turns, report.more, transport.sent) == (0, False, [])
+    assert asked(world)
+    assert world.runtime.redis.get(HOLD_KEY) == b"another"
+
+
+def after_call(monkeypatch: pytest.MonkeyPatch, home: object, name: str, act: Callable[[], None], nth: int = 1) -> None:
+    """Lets `act` happen right before the nth call of `name`."""
+    real, calls = getattr(home, name), [0]
+
+    def with_act(*args: object, **named: object) -> object:
+        calls[0] += 1
+        if calls[0] == nth:
+            act()
+        return real(*args, **named)
+
+    monkeypatch.setattr(home, name, with_act)
+
+
+@pytest.mark.parametrize(
+    ("label", "home", "name", "nth"),
+    [
+        ("before the flag goes", wake, "answered", 1),
+        ("between the flag and the read", drain_module.Drain, "turn", 1),
+        ("after the last read", wake, "is_asked", 1),
+        ("before the hold is let go", LaneHold, "let_go", 1),
+        ("after the hold is let go", wake, "is_asked", 2),
+    ],
+)
+def test_a_message_that_comes_at_any_moment_is_not_stranded(
+    world: World, monkeypatch: pytest.MonkeyPatch, label: str, home: object, name: str, nth: int
+) -> None:
+    """Somebody plans a message, asks, and the drain that was asked for meets the held lane and leaves."""
+    transport = Scripted()
+
+    def arrive() -> None:
+        due(world)
+        if world.runtime.wake(["nile-wa"]) and world.runtime.redis.exists(HOLD_KEY):
+            assert go(world, Scripted()).turns == 0
+
+    after_call(monkeypatch, home, name, arrive, nth)
+    go(world, transport)
+    left_to_another = asked(world) and "nile-wa" in world.published
+    assert (len(transport.sent) == 1) or left_to_another
+    if name != "is_asked" or nth == 1:
+        assert (len(transport.sent), asked(world)) == (1, False)
+
+
+def test_what_comes_while_answers_are_awaited_goes_in_the_same_drain(world: World) -> None:
+    due(world)
+    transport = Scripted()
+
+    def more() -> None:
+        transport.before_poll = lambda: None
+        due(world)
+        world.runtime.wake(["nile-wa"])
+
+    transport.before_poll = more
+    go(world, transport)
+    assert (len(transport.sent), asked(world)) == (2, False)
+
+
+def test_a_recorded_answer_lets_the_next_message_of_the_order_go_in_the_same_drain(world: World) -> None:
+    due(world, order_id="o1", rank=10, always=True)
+    due(world, order_id="o1", event="order.cancelled", rank=120, always=True, priority=0)
+    transport = Scripted()
+    go(world, transport)
+    assert [one.claimed.event for one in transport.sent] == ["order.cancelled", "order.created"]
+
+
+def test_at_the_end_of_its_slice_it_hands_back_and_asks_for_the_next(world: World) -> None:
+    due(world, 30)
+    short = make_runtime(
+        world.ledger,
+        world.runtime.redis,
+        clock=world.clock,
+        published=world.published,
+        drain={"slice": "20ms"},
+        senders={"nile-wa": {"rate": 100}},
+    )
+    small, transport = World(short, world.clock, world.published), Scripted()
+    report = go(small, transport)
+    assert (report.more, world.published, asked(world)) == (True, ["nile-wa"], True)
+    assert states(world).get("claimed", 0) == 0
+    for _ in range(400):
+        if not go(small, transport).more:
+            break
+    assert states(world) == {"accepted": 30}
+    assert len(set(transport.refs)) == len(transport.refs) == 30
+
+
+def test_the_next_drain_sees_what_was_handed_back_when_it_is_asked_for(world: World) -> None:
+    due(world, 4)
+    seen: list[dict[str, int]] = []
+    short = make_runtime(
+        world.ledger,
+        world.runtime.redis,
+        clock=world.clock,
+        drain={"slice": "1ms"},
+        senders={"nile-wa": {"rate": 20}},
+    )
+
+    def publish(lane: str, channel: str) -> bool:
+        seen.append(states(world))
+        return True
+
+    object.__setattr__(short, "publish", publish)
+    go(World(short, world.clock, []), Scripted(hold=False))
+    assert [counted.get("claimed", 0) for counted in seen] == [0]
+
+
+def test_a_drain_that_lost_its_hold_finishes_what_it_started_and_leaves_the_rest(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due(world, 4)
+    slow = make_runtime(world.ledger, world.runtime.redis, clock=world.clock, senders={"nile-wa": {"rate": 20}})
+    monkeypatch.setattr(drain_module, "HOLD", timedelta(0))  # looks at its hold every turn
+
+    def taken() -> None:
+        world.runtime.redis.set(HOLD_KEY, "another")
+
+    transport = Scripted(before_poll=taken)
+    report = go(World(slow, world.clock, []), transport)
+    assert (len(transport.sent), report.more) == (1, False)
+    assert states(world) == {"accepted": 1, "queued": 3}
+    assert world.runtime.redis.get(HOLD_KEY) == b"another"
+
+
+def test_two_drains_of_a_lane_send_each_message_once(world: World) -> None:
+    made = due(world, 60)
+    transports = [Scripted(), Scripted()]
+    faults: list[BaseException] = []
+
+    def work(transport: Scripted) -> None:
+        try:
+            run(drain_of(world, transport), turns=2000)
+        except BaseException as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=work, args=(transport,)) for transport in transports]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    refs = [ref for transport in transports for ref in transport.refs]
+    assert faults == []
+    assert sorted(refs) == sorted(one.delivery.id for one in made)
+    assert states(world) == {"accepted": 60}
+
+
+def test_two_lanes_never_tell_one_order_two_things_at_once(world: World) -> None:
+    due(world, order_id="o1", rank=10, always=True)
+    due(world, order_id="o1", rank=20, always=True, lane="nile-sms", channel="sms", position=1)
+    first, second = Scripted(hold=True), Scripted(rest=queued_sms)
+    ours = drain_of(world, first)
+    while not first.in_flight:
+        ours.turn()
+    run(drain_of(world, second, "nile-sms"))
+    assert second.sent == []
+    first.hold = False
+    run(ours)
+    run(drain_of(world, second, "nile-sms"))
+    assert len(second.sent) == 1
+
+
+def test_lanes_are_woken_after_the_commit_and_not_before(world: World) -> None:
+    [one] = due(world)
+    seen: list[str] = []
+
+    def publish(lane: str, channel: str) -> bool:
+        with world.ledger.read() as conn:
+            seen.extend(row.state for row in steps.siblings(conn, [one.notification.id]))
+        return True
+
+    object.__setattr__(world.runtime, "publish", publish)
+    run(drain_of(world, Scripted([refused(131026)])))
+    assert seen == ["failed", "queued"]
+
+
+def test_the_lease_lasts_as_long_as_the_settings_say(world: World) -> None:
+    [one] = due(world)
+    work = drain_of(world, Scripted())
+    work._transact(1)
+    row = delivery_row(world, one.delivery.id)
+    assert row["lease_until"] == int((NOW + timedelta(seconds=60)).timestamp() * 1_000_000)
+    assert row["owner"] == work.owner
