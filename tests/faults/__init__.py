@@ -1,0 +1,1 @@
+"""Nothing lost, nothing twice: the real processes under faults, judged by the sandbox's record."""

@@ -1,0 +1,79 @@
+"""`python -m tests.faults`: break things at random times, and look whether anybody was lost or told twice."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from tests.faults import kinds
+from tests.faults.house import Database
+from tests.faults.incidents import FAULTS, Fault
+from tests.faults.orders import DOORS, Door
+from tests.faults.play import Order, Run, play
+from tests.faults.report import show, write
+
+__all__ = ["kinds", "main"]
+
+RESULTS = Path(__file__).parent / "results.json"
+
+
+@click.command()
+@click.option("--seed", type=int, default=None, help="Repeats a run; without it a new one is drawn, and printed.")
+@click.option("--only", multiple=True, metavar="FAULT", help="Only this fault; may be given again.")
+@click.option("--events", default=20_000, show_default=True, help="Order events, without their copies.")
+@click.option("--faults", "incidents", default=200, show_default=True, help="How many times something breaks.")
+@click.option("--minutes", default=10.0, show_default=True, help="How long events are handed in.")
+@click.option(
+    "--database", "databases", multiple=True, type=click.Choice(["sqlite", "postgresql"]), help="Default: sqlite."
+)
+@click.option("--blind", default="", metavar="CONTROL", help="A control without a safety: claim, sweeps. Must fail.")
+@click.option("--door", "doors", multiple=True, type=click.Choice(DOORS), help="Only this door; default: all.")
+@click.option("--keep", type=click.Path(path_type=Path), help="Keep logs, ledger and configuration here.")
+@click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="Where the figures go.")
+@click.option("--list", "listing", is_flag=True, help="Names the faults.")
+def main(
+    seed: int | None,
+    only: tuple[str, ...],
+    events: int,
+    incidents: int,
+    minutes: float,
+    databases: tuple[Database, ...],
+    blind: str,
+    doors: tuple[Door, ...],
+    keep: Path | None,
+    results: Path,
+    listing: bool,
+) -> None:
+    """Runs the real processes, breaks them, and judges by the sandbox's record. Ends with 1 on any finding."""
+    console = Console(stderr=True, width=150)
+    if listing:
+        for one in FAULTS.values():
+            console.print(f"{one.family:10s} {one.name:32s} {one.database or ''}")
+        return
+    seed = random.SystemRandom().randrange(10**6) if seed is None else seed
+    console.print(f"seed {seed}")
+    runs: list[Run] = []
+    for database in databases or ("sqlite",):
+        order = Order(
+            seed, events, minutes * 60, incidents, database, chosen(only, database), blind, keep, doors or DOORS
+        )
+        runs.append(play(order, lambda text: console.print(text, markup=False, highlight=False)))
+        write(results, runs)
+    show(runs, console)
+    raise SystemExit(0 if all(run.verdict.ok and run.rested for run in runs) else 1)
+
+
+def chosen(only: tuple[str, ...], database: Database) -> list[Fault]:
+    """The faults of a run: those that were named, else all that may be mixed. Raises UsageError for an unknown name."""
+    unknown = [name for name in only if name not in FAULTS]
+    if unknown:
+        raise click.UsageError(f"no fault is called {', '.join(unknown)}; --list names them")
+    wanted = [FAULTS[name] for name in only] or [one for one in FAULTS.values() if one.mixed]
+    return [one for one in wanted if one.database in (None, database)]
+
+
+if __name__ == "__main__":
+    main()

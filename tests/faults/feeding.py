@@ -1,0 +1,147 @@
+"""Handing events in as shops do, through three doors at once, and again after every error until a door took them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis import Redis
+
+from notifier.door import notify_many, open_road
+from notifier.inbox import Inbox, InboxFull, RoadUnavailable
+from tests.faults.orders import Door, Given
+
+# A shop that got an error comes again so soon.
+AGAIN_AFTER = 0.3
+
+# A file is handed in with what has gathered in this time: a command is a process, and costs one.
+FILE_EVERY = 4.0
+
+
+@dataclass(slots=True)
+class Feeder:
+    """Hands in what is due, a thread a door. `accepted`: mark → monotonic second of the first door's yes."""
+
+    given: Sequence[Given]
+    url: str
+    home: Path
+    prefix: str
+    environ: Mapping[str, str] = field(repr=False)
+    accepted: dict[str, float] = field(default_factory=dict)
+    errors: Counter[str] = field(default_factory=Counter)
+    copies: int = 0
+    began: float = 0.0
+    failed: str = ""
+    _threads: list[threading.Thread] = field(default_factory=list)
+    _again: dict[Door, list[Given]] = field(default_factory=lambda: defaultdict(list))
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def start(self) -> None:
+        """Begins; the first event is due now."""
+        self.began = time.monotonic()
+        plans: dict[Door, list[Given]] = defaultdict(list)
+        for one in self.given:
+            for door in one.doors:
+                plans[door].append(one)
+            self.copies += len(one.doors) - 1
+        doors: Mapping[Door, Callable[[Sequence[Given]], None]] = {
+            "python": self._notify,
+            "celery": self._publish,
+            "file": self._ingest,
+        }
+        for door, act in doors.items():
+            thread = threading.Thread(
+                target=self._feed, args=(door, plans[door], act), name=f"door-{door}", daemon=True
+            )
+            thread.start()
+            self._threads.append(thread)
+
+    @property
+    def done(self) -> bool:
+        """Every door has handed in all it had."""
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def close(self) -> None:
+        """Ends the doors, whatever they still have."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=10)
+
+    def hand_in_again(self, marks: Iterable[str]) -> None:
+        """What was destroyed on the road comes again from the shop's own books, through the first door."""
+        wanted = set(marks)
+        with self._lock:
+            for one in self.given:
+                if one.mark in wanted:
+                    self._again["python"].append(one)
+
+    def _feed(self, door: Door, plan: list[Given], act: Callable[[Sequence[Given]], None]) -> None:
+        waiting = list(reversed(plan))
+        pause = FILE_EVERY if door == "file" else 0.05
+        while not self._stop.is_set():
+            due = self._due(door, waiting)
+            if due:
+                self._hand_in(act, due)
+            if not waiting and not self._again[door]:
+                return
+            self._stop.wait(pause)
+
+    def _due(self, door: Door, waiting: list[Given]) -> list[Given]:
+        with self._lock:
+            due, self._again[door] = self._again[door], []
+        elapsed = time.monotonic() - self.began
+        while waiting and waiting[-1].at <= elapsed:
+            due.append(waiting.pop())
+        return due
+
+    def _hand_in(self, act: Callable[[Sequence[Given]], None], due: Sequence[Given]) -> None:
+        while not self._stop.is_set():
+            try:
+                act(due)
+            except (InboxFull, RoadUnavailable, OperationalError, OSError, subprocess.CalledProcessError) as error:
+                self.errors[type(error).__name__] += 1
+                self._stop.wait(AGAIN_AFTER)
+                continue
+            except Exception as error:  # a door that fails otherwise is a finding of its own
+                self.failed = f"{type(error).__name__}: {error}"[:300]
+                raise
+            now = time.monotonic()
+            for one in due:
+                self.accepted.setdefault(one.mark, now)
+            return
+
+    def _notify(self, due: Sequence[Given]) -> None:
+        notify_many([one.body for one in due], inbox=self._inbox())
+
+    def _inbox(self) -> Inbox:
+        return Inbox(_client(self.url), prefix=self.prefix)
+
+    def _publish(self, due: Sequence[Given]) -> None:
+        with Celery("shop", broker=self.url, set_as_current=False) as celery:
+            for one in due:
+                celery.send_task("notifier.ingest", args=[dict(one.body)], queue="intake", retry=False)
+
+    def _ingest(self, due: Sequence[Given]) -> None:
+        path = self.home / f"events-{time.monotonic_ns()}.jsonl"
+        path.write_text("".join(json.dumps(dict(one.body)) + "\n" for one in due), encoding="utf-8")
+        env = {**os.environ, **self.environ, "NOTIFIER_REDIS_URL": self.url}
+        command = (sys.executable, "-m", "notifier", "ingest", str(path))
+        subprocess.run(command, env=env, check=True, capture_output=True, timeout=60)
+
+
+_clients: dict[tuple[str, int], Redis] = {}
+
+
+def _client(url: str) -> Redis:
+    return _clients.setdefault((url, threading.get_ident()), open_road(url))

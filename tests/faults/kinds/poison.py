@@ -1,0 +1,39 @@
+"""Events that harm whoever handles them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+from notifier.ids import new_id
+from tests.faults.incidents import Mend, Scene, fault, unbroken
+
+
+@fault("poison", weight=0.5)
+def poison_in_the_inbox(scene: Scene) -> Mend:
+    """Entries that no door wrote: not JSON, no fields, a shop that nobody knows, text that no database holds."""
+    number = scene.rng.randrange(10**6)
+    bodies = [
+        b"\xff\xfe not json",
+        json.dumps({"shop": "qamar-books"}).encode(),
+        json.dumps({"shop": "nobody-knows", "event": "order.created", "order_id": f"p{number}"}).encode(),
+        json.dumps({"shop": "qamar-books", "event": "order.created", "order_id": f"p{number}\\u0000"}).encode(),
+    ]
+    stream = f"{scene.house.settings.key_prefix}inbox"
+    with contextlib.closing(scene.house.road()) as road:
+        for body in bodies:
+            key = f"poison|{number}|{len(body)}"
+            road.xadd(stream, {"id": new_id(), "key": key, "door": "chaos", "body": body})
+        road.xadd(stream, {"what": "is this"})
+    return unbroken
+
+
+@fault("poison", weight=0.5)
+def poison_in_the_receipts(scene: Scene) -> Mend:
+    """Bodies in the stream of receipts that no provider sends."""
+    stream = f"{scene.house.settings.key_prefix}receipts"
+    with contextlib.closing(scene.house.road()) as road:
+        road.xadd(stream, {"provider": "meta", "body": b'{"entry": [{"changes": 7}]}', "query": ""})
+        road.xadd(stream, {"provider": "nobody", "body": b"x", "query": ""})
+        road.xadd(stream, {"what": "is this"})
+    return unbroken

@@ -1,0 +1,125 @@
+"""Processes that die, stop, hang, come twice."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+
+from tests.faults.house import BEAT, GATEWAY
+from tests.faults.incidents import Mend, Scene, fault, unbroken
+from tests.faults.worker_entry import PLACES
+
+# Longer than drain.lease of the house (8 s): its claims are somebody else's by then.
+_HANG = (9.0, 12.0)
+
+
+def _worker(scene: Scene) -> str:
+    return scene.rng.choice([name for name in scene.house.workers if scene.house.children.alive(name)] or ["worker-1"])
+
+
+@fault("processes", touches=("worker",), weight=4)
+def worker_killed(scene: Scene) -> Mend:
+    """SIGKILL of a worker at any moment."""
+    scene.house.children.signal(_worker(scene), signal.SIGKILL)
+    return unbroken
+
+
+@fault("processes", touches=("worker",), lasts=(5.0, 8.0), weight=3)
+def worker_dies_at_a_step(scene: Scene) -> Mend:
+    """A worker that kills itself at the n-th call of one step of the way, before or after it."""
+    name = _worker(scene)
+    place = f"{scene.rng.choice(sorted(PLACES))}.{scene.rng.choice(('before', 'after'))}"
+    scene.house.notes.append(f"{name} dies at {place}")
+    scene.house.children.relaunch(name, CHAOS_CRASH=f"{place}:{scene.rng.randint(1, 12)}")
+
+    def mend() -> None:
+        scene.house.children.relaunch(name, CHAOS_CRASH="")
+
+    return mend
+
+
+@fault("processes", touches=("worker",), lasts=_HANG)
+def worker_hangs(scene: Scene) -> Mend:
+    """SIGSTOP for longer than the lease, then SIGCONT: it wakes up in the middle of what is no longer its own."""
+    name = _worker(scene)
+    scene.house.children.signal(name, signal.SIGSTOP)
+    return lambda: scene.house.children.signal(name, signal.SIGCONT)
+
+
+@fault("processes", touches=("worker",), lasts=(0.5, 3.0))
+def worker_pauses(scene: Scene) -> Mend:
+    """SIGSTOP for less than the lease: a long garbage collection, a busy neighbour."""
+    name = _worker(scene)
+    scene.house.children.signal(name, signal.SIGSTOP)
+    return lambda: scene.house.children.signal(name, signal.SIGCONT)
+
+
+@fault("processes", touches=("worker",), weight=2)
+def worker_stopped_warmly(scene: Scene) -> Mend:
+    """SIGTERM under load, as at every deploy."""
+    scene.house.children.signal(_worker(scene), signal.SIGTERM)
+    return unbroken
+
+
+@fault("processes", touches=("worker",))
+def all_workers_killed(scene: Scene) -> Mend:
+    """The machine of the workers is gone."""
+    for name in scene.house.workers:
+        scene.house.children.signal(name, signal.SIGKILL)
+    return unbroken
+
+
+@fault("processes", touches=("worker",), lasts=(6.0, 10.0))
+def deploy(scene: Scene) -> Mend:
+    """A new worker starts while the old ones still drain; then the old ones are told to stop, one after the other."""
+    house = scene.house
+    name = f"worker-new-{scene.rng.randrange(10_000)}"
+    house.children.add(house.worker_spec(name))
+
+    def mend() -> None:
+        for old in house.workers:
+            if old != name:
+                house.children.signal(old, signal.SIGTERM)
+        house.wait(4.0)
+        house.children.remove(name)
+
+    return mend
+
+
+@fault("processes", touches=("gateway",))
+def gateway_killed(scene: Scene) -> Mend:
+    """Receipts meet a closed port until it is up again."""
+    scene.house.children.signal(GATEWAY, signal.SIGKILL)
+    return unbroken
+
+
+@fault("processes", touches=("gateway",), lasts=(3.0, 6.0))
+def gateway_hangs(scene: Scene) -> Mend:
+    """Receipts are taken by the kernel and by nobody else."""
+    scene.house.children.signal(GATEWAY, signal.SIGSTOP)
+    return lambda: scene.house.children.signal(GATEWAY, signal.SIGCONT)
+
+
+@fault("processes", touches=("gateway",), lasts=(45.0, 50.0), mixed=False)
+def gateway_away_for_long(scene: Scene) -> Mend:
+    """No receipt arrives for longer than time-to-live and buffer: silence means nothing then."""
+    scene.house.children.keep_down(GATEWAY)
+    return lambda: scene.house.children.bring_up(GATEWAY)
+
+
+@fault("processes", touches=("beat",), lasts=(2.0, 6.0))
+def beat_away(scene: Scene) -> Mend:
+    """Nobody ticks."""
+    scene.house.children.keep_down(BEAT)
+    return lambda: scene.house.children.bring_up(BEAT)
+
+
+@fault("processes", touches=("beat",), lasts=(4.0, 8.0))
+def two_beats(scene: Scene) -> Mend:
+    """Everything is scheduled twice."""
+    house = scene.house
+    spec = house.children.spec(BEAT)
+    second = replace(spec, name="second-beat", env={**spec.env, "NOTIFIER_DATA_DIR": str(house.home / "second")})
+    (house.home / "second").mkdir(exist_ok=True)
+    house.children.add(second)
+    return lambda: house.children.remove("second-beat")

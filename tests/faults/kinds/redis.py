@@ -1,0 +1,134 @@
+"""The road breaks: Redis dies, forgets, fills up, slows down, drops its clients."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from tests.faults.incidents import Mend, Scene, fault, unbroken
+from tests.faults.orders import MARK
+
+
+@fault("redis", touches=("redis",), lasts=(0.2, 2.0), weight=2)
+def redis_killed(scene: Scene) -> Mend:
+    """SIGKILL, and a start on its append-only file."""
+    scene.house.redis.kill()
+    return scene.house.start_redis
+
+
+@fault("redis", touches=("redis",))
+def redis_emptied(scene: Scene) -> Mend:
+    """FLUSHALL by a wrong hand. What was still on the road is known exactly, and comes again from the shop's books."""
+    road = scene.house.road()
+    with contextlib.closing(road), road.pipeline(transaction=True) as pipe:
+        pipe.xrange(f"{scene.house.settings.key_prefix}inbox")
+        pipe.lrange("intake", 0, -1)
+        pipe.hvals("unacked")
+        for extra in _streams_of_the_door(scene):
+            pipe.xrange(extra)
+        pipe.flushall()
+        found = pipe.execute()[:-1]
+    scene.feeder.hand_in_again(_marks(found))
+    return unbroken
+
+
+@fault("redis", touches=("redis",), lasts=(1.0, 4.0))
+def redis_full(scene: Scene) -> Mend:
+    """`maxmemory` is reached: every write is refused."""
+    _configure(scene, "maxmemory", "1")
+    return lambda: _configure(scene, "maxmemory", "0")
+
+
+@fault("redis", touches=("redis",), weight=2)
+def redis_clients_killed(scene: Scene) -> Mend:
+    """Every connection is closed by the server."""
+    with contextlib.suppress(RedisError), contextlib.closing(scene.house.road()) as road:
+        road.client_kill_filter(_type="normal", skipme=True)
+    return unbroken
+
+
+@fault("redis", touches=("redis",), lasts=(2.0, 5.0))
+def redis_slow(scene: Scene) -> Mend:
+    """A slow network: some milliseconds each way."""
+    scene.house.redis_proxy.latency = scene.rng.uniform(0.002, 0.03)
+
+    def mend() -> None:
+        scene.house.redis_proxy.latency = 0.0
+
+    return mend
+
+
+@fault("redis", touches=("redis",), lasts=(1.0, 3.0))
+def redis_partitioned(scene: Scene) -> Mend:
+    """Nothing passes, and nobody is told; then every connection is reset."""
+    proxy = scene.house.redis_proxy
+    proxy.freeze()
+
+    def mend() -> None:
+        proxy.cut()
+        proxy.thaw()
+
+    return mend
+
+
+@fault("redis", touches=("redis",))
+def redis_connections_cut(scene: Scene) -> Mend:
+    """RST on every connection of workers and gateway."""
+    scene.house.redis_proxy.cut()
+    return unbroken
+
+
+@fault("redis", touches=("redis",))
+def redis_reply_lost(scene: Scene) -> Mend:
+    """A command is done, and who asked for it never hears so."""
+    for _ in range(3):
+        scene.house.redis_proxy.swallow_a_reply()
+        time.sleep(0.1)
+    return unbroken
+
+
+@fault("redis", touches=("redis",), lasts=(0.5, 2.0))
+def redis_pauses(scene: Scene) -> Mend:
+    """The server itself hangs, as in a fork or a slow command."""
+    with contextlib.closing(scene.house.road()) as road:
+        road.client_pause(scene.rng.randint(500, 2000))
+    return unbroken
+
+
+def _streams_of_the_door(scene: Scene) -> list[str]:
+    """Where else events may be on the road."""
+    return [f"{scene.house.settings.key_prefix}ingest"]
+
+
+def _configure(scene: Scene, name: str, value: str) -> None:
+    with contextlib.closing(scene.house.road()) as road:
+        road.config_set(name, value)
+
+
+def _marks(found: Iterable[Any]) -> set[str]:
+    """Every mark in what Redis held, however deep: bodies of Celery messages are base64 inside JSON."""
+    return {f"X{one}X" for one in MARK.findall(json.dumps(_text(found)))}
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return _decoded(value.decode(errors="replace"))
+    if isinstance(value, dict):
+        return [_text(one) for pair in value.items() for one in pair]
+    if isinstance(value, list | tuple):
+        return [_text(one) for one in value]
+    return value
+
+
+def _decoded(text: str) -> str:
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        message = json.loads(text)
+        message = message[0] if isinstance(message, list) else message
+        return text + base64.b64decode(message["body"]).decode(errors="replace")
+    return text
