@@ -31,7 +31,6 @@ def make_app() -> Celery:
     app.conf.beat_schedule = beat_schedule(settings)
     app.conf.beat_schedule_filename = str(settings.data_dir / "beat-schedule")
     app.steps["worker"].add(Pumps)
-    telemetry.configure(settings.log_level)
     return app
 
 
@@ -39,8 +38,9 @@ app = make_app()
 
 
 @signals.setup_logging.connect
-def _keep_our_logging(**_: object) -> None:
-    """Celery would set up handlers of its own; that somebody answers this signal keeps it from doing so."""
+def _set_up_logging(**_: object) -> None:
+    """Celery asks who does it, in a worker and in beat; a command that only publishes keeps the logging it has."""
+    telemetry.configure(load_settings().log_level)
 
 
 @signals.worker_ready.connect
