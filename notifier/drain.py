@@ -107,13 +107,18 @@ class Drain:
     @property
     def busy(self) -> bool:
         """Something of ours is under way."""
-        held = self._claimed or self._ready or self._ripening or self._results
-        return bool(held or self.transport.in_flight or (self.closing and self._doubtful))
+        doubtful = self.closing and self._doubtful
+        return bool(self.unstarted or self._results or self.transport.in_flight or doubtful)
+
+    @property
+    def unstarted(self) -> int:
+        """How many messages are claimed and wait for their start."""
+        return len(self._claimed) + len(self._ready) + len(self._ripening)
 
     @property
     def _settled(self) -> bool:
         """Nothing that we know of can still change: all is in `_results`, or recorded."""
-        return self.closing and not (self._claimed or self._ready or self._ripening or self.transport.in_flight)
+        return self.closing and not (self.unstarted or self.transport.in_flight)
 
     def turn(self) -> None:
         """One step: record and claim when it is time to, start what is ripe, wait for the next thing to happen."""
@@ -173,7 +178,7 @@ class Drain:
             return 0
         settings = self.runtime.settings
         admitted = ceil(settings.senders[self.lane].rate * AHEAD.total_seconds()) + 1
-        held = len(self._ready) + len(self._ripening)
+        held = self.unstarted
         if held * 2 > admitted:  # a claim a message would be a commit a message
             return 0
         free = self.runtime.in_flight(self.lane) - held - self.transport.in_flight
@@ -338,7 +343,8 @@ def drain(runtime: Runtime, lane: str, transport: Transport, stop: threading.Eve
             work.hungry = work.hungry or wake.is_asked(runtime.redis, runtime.settings.key_prefix, lane)
             if not work.hungry:
                 break
-        work.report.more = work.closing and work.hungry and not stop.is_set()
+        left = work.unstarted or (work.closing and work.hungry)
+        work.report.more = bool(left) and not stop.is_set()
         if work.report.more:
             _hand_over(work)
         if work.report.claimed:
