@@ -6,6 +6,7 @@ Everything is below bench/.data and listens on 127.0.0.1, on free ports; it ends
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -17,11 +18,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from bench.errors import Broken
+from bench.errors import Broken, Missing
+from bench.ports import free_port
 from bench.postgres import Postgres, running_postgres
 from bench.sizes import Sizes
 from bench.stub import Stub, build, running_stub
-from notifier.cli.stack import command, free_port
 from notifier.cli.supervisor import Spec, Supervisor
 from notifier.demo.toml import write_toml
 from notifier.embedded import RunningServer, start_server
@@ -157,7 +158,7 @@ class Place:
                  "worker.started", 2, _GRACE, self.env)
             for number, names in enumerate(queues)
         ]  # fmt: skip
-        specs.append(Spec("beat", command("beat"), "is starting.", 3, _GRACE, self.env))
+        specs.append(Spec("beat", command("beat"), "worker.started", 3, _GRACE, self.env))
         if gateway:
             specs.append(Spec("gateway", command("gateway"), f"{self.gateway_url}/health/live", 1, _GRACE, self.env))
         supervisor.start(specs)
@@ -207,6 +208,23 @@ class Player:
         return self.log.read_text(errors="replace")[-800:]
 
 
+def command(*arguments: str) -> tuple[str, ...]:
+    """A command of notifier's, run by this very Python."""
+    return (sys.executable, "-m", "notifier", *arguments)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Holds bench/.data: two runs at once would take each other's figures. Raises Missing when somebody else does."""
+    DATA.mkdir(parents=True, exist_ok=True)
+    with (DATA / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Missing("a quiet machine: another bench runs here; wait for its end") from None
+        yield
+
+
 def migrated(url: str) -> str:
     """The same URL, its tables up to date."""
     ledger = open_ledger(url)
@@ -222,7 +240,7 @@ def open_house(sizes: Sizes) -> Iterator[House]:
         del os.environ[name]  # an operator's own settings are not what is measured
     home = DATA / "house"
     with contextlib.ExitStack() as stack:
-        DATA.mkdir(parents=True, exist_ok=True)
+        stack.enter_context(_alone())
         binary = build(DATA)
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir()

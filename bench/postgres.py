@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 
 from bench.errors import Broken, Missing
-from notifier.cli.stack import free_port
+from bench.ports import free_port
 
 # All that differs from PostgreSQL's defaults, and what docs/performance.md repeats. Memory as a small machine has it;
 # max_wal_size so that a run of a minute is not mostly checkpoints.

@@ -67,7 +67,8 @@ def _copy(conn: Connection, table: str, parent: str, copies: Copies, start: int,
     }
     statement = f"""
         INSERT INTO {table} ({names}) SELECT {values}
-        FROM generate_series(:start, :until) AS g CROSS JOIN {table} AS s WHERE s.{parent} IN ({seeds[parent]})"""
+        FROM generate_series(CAST(:start AS bigint), CAST(:until AS bigint)) AS g CROSS JOIN {table} AS s
+        WHERE s.{parent} IN ({seeds[parent]})"""
     conn.execute(
         sa.text(statement),
         {"seed": marker(copies.seed), "old": marker(copies.seed), "start": start, "until": until - 1},

@@ -50,7 +50,8 @@ def _take(house: House, part: str) -> Mapping[str, Figure]:
         return {key: absent(str(missing)) for key in keys_of(part)}
     except Exception as error:  # a part that fails must not take the figures of the others with it
         traceback.print_exc()
-        return {key: Figure(reason=f"{type(error).__name__}: {error}", broken=True) for key in keys_of(part)}
+        said = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
+        return {key: Figure(reason=said, broken=True) for key in keys_of(part)}
 
 
 def _missed(figures: Mapping[str, Figure]) -> bool:

@@ -17,7 +17,10 @@ class Sizes:
     tuning: int  # messages of one try while a peer is tuned, as a share of its round: 1 in this many
     door_calls: int
     ramp_from: float  # messages a second that the search for the sustainable rate begins at
+    ramp_to: float  # and the last that it tries
     ramp_step: float  # seconds that each rate of the ramp is held
+    too_old: float  # seconds: a queue whose first entry is older is not kept up with
+    kept_up: float  # share of what is fed that must come out meanwhile
     steady: float  # seconds that a rate must hold
     limiter: float  # seconds of counting
     throttled: float
@@ -37,7 +40,10 @@ FULL = Sizes(
     tuning=3,
     door_calls=5_000,
     ramp_from=500,
+    ramp_to=20_000,
     ramp_step=6,
+    too_old=2,
+    kept_up=0.98,
     steady=60,
     limiter=61,
     throttled=45,
@@ -56,7 +62,10 @@ SHORT = Sizes(
     tuning=2,
     door_calls=200,
     ramp_from=50,
+    ramp_to=60,
     ramp_step=1,
+    too_old=60,
+    kept_up=0.01,
     steady=3,
     limiter=3,
     throttled=3,

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from bench.house import APP_SECRET, NUMBER_ID, ROOT, WABA_ID
+from bench.house import APP_SECRET, NUMBER_ID, ROOT, WABA_ID, command
+from bench.ports import free_port
 from notifier.catalog import creation_payload, load_catalog
-from notifier.cli.stack import free_port, sandbox_spec
-from notifier.cli.supervisor import Supervisor
+from notifier.cli.supervisor import Spec, Supervisor
 
 _START, _GRACE = timedelta(seconds=60), timedelta(seconds=10)
 
@@ -28,7 +28,8 @@ class Sandbox:
 @contextlib.contextmanager
 def running_sandbox(home: Path, rate: int) -> Iterator[Sandbox]:
     """A sandbox with one number of this rate, for the block. It reports nothing: there is no gateway."""
-    sandbox = Sandbox(f"http://127.0.0.1:{free_port()}", "bench-sandbox-token")
+    port = free_port()
+    sandbox = Sandbox(f"http://127.0.0.1:{port}", "bench-sandbox-token")
     number = {
         "phone_number_id": NUMBER_ID,
         "waba_id": WABA_ID,
@@ -45,7 +46,8 @@ def running_sandbox(home: Path, rate: int) -> Iterator[Sandbox]:
     config = home / "sandbox.json"
     config.write_text(json.dumps({"numbers": [number], "templates": templates}), encoding="utf-8")
     supervisor = Supervisor(home / "logs", restart=False, say=print)
-    supervisor.start([sandbox_spec(config, sandbox.url, _GRACE)])
+    started = command("sandbox", "--config", str(config), "--port", str(port))
+    supervisor.start([Spec("sandbox", started, f"{sandbox.url}/_sandbox/health", 0, _GRACE)])
     try:
         supervisor.wait_ready(_START, lambda: False)
         yield sandbox

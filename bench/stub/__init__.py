@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.errors import Missing
-from notifier.cli.stack import free_port
+from bench.ports import free_port
 from notifier.cli.supervisor import Spec, Supervisor
 
 SOURCE = Path(__file__).parent / "stub.c"
