@@ -61,3 +61,14 @@ $(READY): requirements.lock pyproject.toml
 	@echo "set-up 3/3: notifier itself"
 	@$(BIN)/python -m pip install $(PIP) --quiet --no-deps --no-build-isolation -e .
 	@printf '%s' "$(CURDIR)" > $(READY)
+
+.PHONY: bench bench-short bench-page
+
+bench: $(READY) ## Measure everything of docs/performance.md   [ARGS="--only limiter"]
+	@$(BIN)/python -m bench.run $(ARGS)
+
+bench-short: $(READY) ## A few seconds of each measurement: shows that the bench works, measures nothing
+	@$(BIN)/python -m bench.run --short --no-verdict --results bench/.data/short.json $(ARGS)
+
+bench-page: $(READY) ## Put the figures of bench/results.json into docs/performance.md
+	@$(BIN)/python -m bench.table
