@@ -9,11 +9,22 @@ from hypothesis import strategies as st
 
 from notifier.channels.contract import OutcomeClass
 from notifier.policy.reasons import REQUEUED, Reason
-from notifier.policy.retry import FallBack, GiveUp, Hold, Refusal, RetryAt, RetryRules, after_answer, backoff
+from notifier.policy.retry import (
+    FallBack,
+    GiveUp,
+    Hold,
+    Refusal,
+    RetryAt,
+    RetryRules,
+    after_answer,
+    after_denial,
+    backoff,
+)
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 RULES = RetryRules(base=2 * SECOND, cap=10 * MINUTE, margin=10 * MINUTE, park=MINUTE)
 
 
@@ -143,3 +154,19 @@ def test_no_retry_is_due_before_now_or_after_the_event_expired(answer: Refusal) 
         assert decision.attempt is (answer.outcome is OutcomeClass.RETRY)
     if isinstance(decision, FallBack):
         assert answer.more_channels
+
+
+@pytest.mark.parametrize(
+    ("label", "left", "more_channels", "decision"),
+    [
+        ("in time", HOUR + 10 * MINUTE, True, RetryAt(NOW + HOUR, Reason.PORTFOLIO_FULL, attempt=False)),
+        ("too late for the next channel", HOUR + 10 * MINUTE - SECOND, True, FallBack(Reason.OUT_OF_TIME)),
+        ("on the last channel", HOUR + SECOND, False, RetryAt(NOW + HOUR, Reason.PORTFOLIO_FULL, attempt=False)),
+        ("on the last channel, too late", HOUR, False, GiveUp(Reason.EXPIRED)),
+    ],
+)
+def test_what_our_own_limits_hold_back_waits_while_that_is_soon_enough(
+    label: str, left: timedelta, more_channels: bool, decision: object
+) -> None:
+    held = refusal("THROTTLE_SENDER", expires_at=NOW + left, more_channels=more_channels)
+    assert after_denial(held, RULES, Reason.PORTFOLIO_FULL, HOUR) == decision
