@@ -36,12 +36,12 @@ Move = Callable[[Runtime, StreamReader, Sequence[Item]], None]
 
 def pump_intake(runtime: Runtime, stop: threading.Event) -> None:
     """Takes events in as they arrive, until stop is set."""
-    _pump(runtime, _inbox_reader(runtime), _intake, runtime.settings.inbox.batch, "intake", stop)
+    pump(runtime, _inbox_reader(runtime), _intake, runtime.settings.inbox.batch, "intake", stop)
 
 
 def pump_receipts(runtime: Runtime, stop: threading.Event) -> None:
     """Applies receipts as they arrive, until stop is set."""
-    _pump(runtime, _receipts_reader(runtime), _receipts, RECEIPTS_BATCH, "receipts", stop)
+    pump(runtime, _receipts_reader(runtime), _receipts, RECEIPTS_BATCH, "receipts", stop)
 
 
 def intake_once(runtime: Runtime, stop: threading.Event) -> int:
@@ -73,7 +73,8 @@ def _receipts(runtime: Runtime, reader: StreamReader, items: Sequence[Item]) -> 
     )
 
 
-def _pump(runtime: Runtime, reader: StreamReader, move: Move, batch: int, where: str, stop: threading.Event) -> None:
+def pump(runtime: Runtime, reader: StreamReader, move: Move, batch: int, where: str, stop: threading.Event) -> None:
+    """Reads and moves batch after batch until stop is set, and waits out what is away. where: for the log."""
     pause = FIRST_PAUSE
     while not stop.is_set():
         try:

@@ -1,7 +1,8 @@
 """The way in without waiting: workers of the queues "intake" and "receipts" also block on their streams.
 
 `notify()` knows Redis only, so nothing wakes intake through Celery. A bootstep starts a thread around the same plain
-function that the task runs; the task and the beat tick are the backstop.
+function that the task runs; the task and the beat tick are the backstop. With Redis as the broker, a third thread takes
+the messages of the queue "intake" in the place of Celery, which would lose some of them (workers/ingest.py).
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from notifier.loops import pump_intake, pump_receipts
 
 _PUMPS = {"intake": pump_intake, "receipts": pump_receipts}
 
+# What kombu calls a Redis that we can talk to ourselves, over TCP.
+_REDIS = frozenset({"redis", "rediss"})
+
 
 class Pumps(bootsteps.StartStopStep):
     """Starts a thread for each of our streams that this worker serves, and ends them with the worker."""
@@ -25,17 +29,21 @@ class Pumps(bootsteps.StartStopStep):
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
         self._threads: list[threading.Thread] = []
+        served = parent.app.amqp.queues.consume_from
+        self._served = [_PUMPS[name] for name in served if name in _PUMPS]
+        if "intake" in served and parent.app.connection_for_read().transport_cls in _REDIS:
+            from workers.ingest import QUEUE, pump_messages
+
+            parent.app.amqp.queues.deselect(QUEUE)
+            self._served.append(pump_messages)
 
     def start(self, parent: Any) -> None:
         """Called when the worker starts. A faulty catalog or configuration ends it here, not at the first task."""
         from workers import app as workers_app
 
         runtime = workers_app.runtime()
-        served = [name for name in parent.app.amqp.queues.consume_from if name in _PUMPS]
-        for name in served:
-            thread = threading.Thread(
-                target=_PUMPS[name], args=(runtime, workers_app.STOP), name=f"pump-{name}", daemon=True
-            )
+        for pump in self._served:
+            thread = threading.Thread(target=pump, args=(runtime, workers_app.STOP), name=pump.__name__, daemon=True)
             thread.start()
             self._threads.append(thread)
 

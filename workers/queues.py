@@ -13,7 +13,8 @@ CELERY_QUEUES = tuple(Queue(name, routing_key=name) for name in QUEUES)
 
 TASK_ROUTES = {
     "notifier.ingest": {"queue": "intake"},
-    "notifier.intake": {"queue": "intake"},
+    # Not "intake": on Redis its messages are events, and Celery does not listen there (workers/ingest.py).
+    "notifier.intake": {"queue": "sweeps"},
     "notifier.receipts": {"queue": "receipts"},
     "notifier.sweep": {"queue": "sweeps"},
     # notifier.deliver names its queue when it is published: the channel of its lane.

@@ -16,7 +16,7 @@ def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
     """Every sweep as often as its table says, and a look at both streams once a second."""
     every = settings.sweep.every
     schedule = {name: _entry("notifier.sweep", [name], pause or every, "sweeps") for name, (_, pause) in SWEEPS.items()}
-    schedule["intake"] = _entry("notifier.intake", [], max(every, timedelta(seconds=1)), "intake")
+    schedule["intake"] = _entry("notifier.intake", [], max(every, timedelta(seconds=1)), "sweeps")
     schedule["receipts"] = _entry("notifier.receipts", [], max(every, timedelta(seconds=1)), "receipts")
     return schedule
 

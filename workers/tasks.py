@@ -1,6 +1,7 @@
 """One thin task per movement. Each may be lost or run twice: the tables and the streams decide, not the message.
 
-`notifier.ingest` is the exception: here the message is the event, for backends that only know Celery.
+`notifier.ingest` is the exception: here the message is the event, for backends that only know Celery. It runs with
+RabbitMQ as the broker; on Redis `workers/ingest.py` takes those messages before Celery can lose one.
 """
 
 from __future__ import annotations

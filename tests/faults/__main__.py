@@ -29,7 +29,7 @@ RESULTS = Path(__file__).parent / "results.json"
 @click.option(
     "--database", "databases", multiple=True, type=click.Choice(["sqlite", "postgresql"]), help="Default: sqlite."
 )
-@click.option("--blind", default="", metavar="CONTROL", help="A control without a safety: claim, sweeps. Must fail.")
+@click.option("--blind", default="", metavar="CONTROL", help="A control without a safety: claim, sweeps, ingest.")
 @click.option("--door", "doors", multiple=True, type=click.Choice(DOORS), help="Only this door; default: all.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep logs, ledger and configuration here.")
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="Where the figures go.")

@@ -129,7 +129,18 @@ def _no_sweeps() -> None:
     wrap("workers.tasks", "sweep", lambda _sweep: lambda *_args, **_kwargs: None)
 
 
-CONTROLS: Final[dict[str, Callable[[], None]]] = {"claim": _claim_without_guard, "sweeps": _no_sweeps}
+def _stock_celery() -> None:
+    """Celery itself takes the messages that are events, as it does without us: popped first, noted down afterwards."""
+    from workers import pumps
+
+    pumps._REDIS = frozenset()
+
+
+CONTROLS: Final[dict[str, Callable[[], None]]] = {
+    "claim": _claim_without_guard,
+    "sweeps": _no_sweeps,
+    "ingest": _stock_celery,
+}
 
 if __name__ == "__main__":
     main()
