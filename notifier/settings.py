@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -28,7 +28,7 @@ from pydantic_settings import SettingsError as EnvironmentFault
 
 from notifier import relations
 from notifier.events import NotifierError
-from notifier.spans import Duration, Positive, Window
+from notifier.spans import Duration, Positive, Pulse, Window
 
 
 class SettingsError(NotifierError):
@@ -44,6 +44,15 @@ def _timezone(value: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError("no such time zone: write an IANA name, such as Africa/Cairo") from None
     return value
+
+
+T = TypeVar("T")
+
+
+def _some(values: tuple[T, ...]) -> tuple[T, ...]:
+    if not values:
+        raise ValueError("give at least one")
+    return values
 
 
 class _Section(BaseModel):
@@ -120,9 +129,8 @@ class BreakerSettings(_Section):
 class SweepSettings(_Section):
     """The periodic repairs."""
 
-    every: Positive = Field(
+    every: Pulse = Field(
         timedelta(seconds=1),
-        ge=timedelta(milliseconds=100),
         description="How often beat wakes lanes with due work and reclaims dead batches.",
     )
     page: int = Field(500, ge=1, description="Rows a sweep moves in one transaction.")
@@ -161,13 +169,13 @@ class ShopSettings(_Section):
     timezone: Annotated[str, AfterValidator(_timezone)] | None = Field(
         None, description="Fixed zone for quiet hours; absent: the recipient's own."
     )
-    channels: tuple[Channel, ...] = Field(
-        ("whatsapp", "sms"), min_length=1, description="The order in which channels are tried."
+    channels: Annotated[tuple[Channel, ...], AfterValidator(_some)] = Field(
+        ("whatsapp", "sms"), description="The order in which channels are tried."
     )
     quiet_hours: Window | None = Field(
         None, description='Recipient\'s local time without messages that are not urgent: "21:00-08:00".'
     )
-    routes: tuple[RouteRule, ...] = Field(min_length=1, description="Which sender carries what.")
+    routes: Annotated[tuple[RouteRule, ...], AfterValidator(_some)] = Field(description="Which sender carries what.")
     events: dict[str, EventRule] = Field(
         default_factory=dict, description="Rules of this shop for single events, over [events]."
     )

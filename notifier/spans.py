@@ -6,7 +6,7 @@ import re
 from datetime import time, timedelta
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
@@ -40,6 +40,25 @@ def _window(value: object) -> object:
     return time.fromisoformat(match[1]), time.fromisoformat(match[2])
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(0), le=LONGEST)]
-Positive = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0), le=LONGEST)]
+def _not_negative(value: timedelta) -> timedelta:
+    if value < timedelta(0):
+        raise ValueError("a duration is never negative")
+    return value
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("must be longer than 0s")
+    return value
+
+
+def _pulse(value: timedelta) -> timedelta:
+    if value < timedelta(milliseconds=100):
+        raise ValueError("must be 100ms or more, or the schedule alone would keep the broker busy")
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_not_negative)]
+Positive = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_positive)]
+Pulse = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_pulse)]
 Window = Annotated[tuple[time, time], BeforeValidator(_window)]
