@@ -29,6 +29,7 @@ COMMANDS: dict[str, Entry] = {
     "resume": Entry("notifier.cli.lanes:resume", "Start a paused or broken lane again."),
     "dead": Entry("notifier.cli.dead:dead", "List notifications that reached nobody, and try them again."),
     "consent": Entry("notifier.cli.consent:consent", "Show, grant, stop or import consents."),
+    "keys": Entry("notifier.cli.keys:keys", "Create, list, revoke and rotate the API keys of a shop."),
     "templates": Entry("notifier.cli.templates:templates", "Check the templates, and bring them to the provider."),
     "sweep": Entry("notifier.cli.sweep:sweep", "Run one periodic repair, or all of them, once."),
     "doctor": Entry("notifier.cli.doctor:doctor", "Check stores, templates, secrets and clocks, with advice."),

@@ -17,6 +17,20 @@ from notifier.cli.exits import MEANINGS
 PAGE = Path("docs/cli.md")
 WIDTH = 100
 
+_MADE_KEY = {
+    "key": "the key itself; only here",
+    "id": "by which it is revoked and rotated",
+    "shop": "whose doors it opens",
+    "name": "who uses it",
+    "hint": "how the key begins",
+    "scopes[]": "what it may do",
+    "rate": "events a second",
+    "created_at": "since when",
+    "created_by": "who made it",
+    "ends_at": "null: until it is revoked",
+    "ended_by": "who ended it",
+}
+
 # What `--json` gives: command → key (dotted; [] is each of a list) → meaning. Instants are ISO 8601 in UTC, durations
 # seconds. A test runs each command and compares.
 SHAPES: Mapping[str, Mapping[str, str]] = {
@@ -62,6 +76,12 @@ SHAPES: Mapping[str, Mapping[str, str]] = {
         "records[]": "oldest first: id, shop, channel, purpose, granted, source, at, recorded_at, event_id",
         "verdicts[]": "what they allow now: shop, channel, purpose, allowed, reason",
     },
+    "keys list": {
+        "keys[]": "id, shop, name, hint (how the key begins), scopes, rate (events a second), created_at, created_by, "
+        "ends_at, ended_by",
+    },
+    "keys create": _MADE_KEY,
+    "keys rotate": _MADE_KEY,
     "templates status": {
         "approvals[]": "one for each wording: template, locale, result (equal, differs, missing; from push also "
         "created, refused), status, category, note",

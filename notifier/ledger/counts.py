@@ -65,19 +65,20 @@ _NOTIFICATIONS = Statement(
 _DELIVERIES = Statement(
     "SELECT lane, channel, state, count(*) FROM delivery GROUP BY lane, channel, state ORDER BY lane, channel, state"
 )
-_DEPTHS = Statement(
-    """
+_WAITING = """
     SELECT lane, channel, sum(CASE WHEN state = 'queued' THEN 1 ELSE 0 END),
         sum(CASE WHEN state = 'queued' AND due_at <= :now AND expires_at > :now THEN 1 ELSE 0 END),
         min(CASE WHEN state = 'queued' AND due_at <= :now AND expires_at > :now THEN due_at END),
         sum(CASE WHEN state = 'claimed' THEN 1 ELSE 0 END), sum(CASE WHEN state = 'unknown' THEN 1 ELSE 0 END)
     FROM (
-        SELECT lane, channel, state, due_at, expires_at FROM delivery WHERE state = 'queued'
-        UNION ALL SELECT lane, channel, state, due_at, expires_at FROM delivery WHERE state = 'claimed'
-        UNION ALL SELECT lane, channel, state, due_at, expires_at FROM delivery
+        SELECT shop, lane, channel, state, due_at, expires_at FROM delivery WHERE state = 'queued'
+        UNION ALL SELECT shop, lane, channel, state, due_at, expires_at FROM delivery WHERE state = 'claimed'
+        UNION ALL SELECT shop, lane, channel, state, due_at, expires_at FROM delivery
             WHERE state IN ('accepted', 'sent', 'unknown') AND fallback_at IS NOT NULL AND state = 'unknown'
-    ) AS waiting GROUP BY lane, channel ORDER BY lane, channel"""
-)
+    ) AS waiting"""
+_BY_LANE = "GROUP BY lane, channel ORDER BY lane, channel"
+_DEPTHS = Statement(f"{_WAITING} {_BY_LANE}")
+_DEPTHS_OF_SHOP = Statement(f"{_WAITING} WHERE shop = :shop {_BY_LANE}")
 
 
 def by_state(conn: Connection) -> Counts:
@@ -92,9 +93,11 @@ def by_state(conn: Connection) -> Counts:
     )
 
 
-def lane_depths(conn: Connection, now: datetime) -> list[LaneDepth]:
-    """The lanes in which something waits. Costs by what waits, not by what was."""
+def lane_depths(conn: Connection, now: datetime, shop: str | None = None) -> list[LaneDepth]:
+    """The lanes in which something waits, of one shop or (None) of all. Costs by what waits, not by what was."""
+    at = to_us(now)
+    found = _DEPTHS.run(conn, now=at) if shop is None else _DEPTHS_OF_SHOP.run(conn, now=at, shop=shop)
     return [
         LaneDepth(lane, channel, int(queued), int(due), from_us_or_none(oldest), int(claimed), int(unknown))
-        for lane, channel, queued, due, oldest, claimed, unknown in _DEPTHS.run(conn, now=to_us(now))
+        for lane, channel, queued, due, oldest, claimed, unknown in found
     ]

@@ -245,3 +245,22 @@ history = Table(
     _word("by_whom"),
     Index("ix_history_notification", "notification_id", "at"),
 )
+
+# digest: SHA-256 of the key, in hex; the key itself is nowhere. hint: its beginning, by which people tell keys apart.
+api_key = Table(
+    "api_key",
+    metadata,
+    _id(),
+    _word("shop"),
+    _word("name"),
+    Column("digest", Text, nullable=False, unique=True),
+    _word("hint"),
+    _word("scopes"),
+    _number("rate"),
+    _at("created_at"),
+    _word("created_by"),
+    _at("ends_at", null=True),
+    _word("ended_by", null=True),
+    CheckConstraint("(ends_at IS NULL) = (ended_by IS NULL)", name="ended"),
+    CheckConstraint("rate > 0", name="rate"),
+)

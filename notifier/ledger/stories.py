@@ -185,6 +185,13 @@ _PARKED = Statement(
     ) ORDER BY p.received_at, p.id"""
 )
 
+_ORDER_OF = Statement("SELECT e.order_id FROM order_event e WHERE e.id = :event_id AND e.shop = :shop")
+
+
+def order_of(conn: Connection, shop: str, event_id: str) -> str | None:
+    """The order that an event of this shop is about; None when the shop has no such event."""
+    return _ORDER_OF.run(conn, shop=shop, event_id=event_id).scalar_one_or_none()
+
 
 def story(conn: Connection, order: str, shop: str | None = None) -> Story:
     """All about an order id or order number, in one shop or (None) in all; empty lists when nobody knows it."""
