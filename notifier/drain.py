@@ -208,6 +208,8 @@ class Drain:
         self.hungry = hungry or bool(self._results)
         self._results.clear()
         self._claimed.extend(triage.ready)
+        if after.slowed:
+            self._void_permits()
         self.report.claimed += claimed
         self.report.outcomes.update(after.counts)
         self.report.outcomes.update(suppressed=triage.suppressed, failed=triage.failed)
@@ -271,6 +273,11 @@ class Drain:
         self._wait_until = time.monotonic() + lease.wait.total_seconds()
         if self._ready and lease.wait > PATIENCE:
             self._let_go()
+
+    def _void_permits(self) -> None:
+        """The sender was too fast: permits from before the limiter heard of it would only be refused as well."""
+        self._ready.extendleft(ripe.carried for ripe in sorted(self._ripening, reverse=True))
+        self._ripening.clear()
 
     def _let_go(self) -> None:
         """Hands back what would wait too long for a permit; what has one goes on, or a slow sender never sends."""

@@ -59,10 +59,11 @@ class Result:
 
 @dataclass(slots=True)
 class Recorded:
-    """What was written: counts by outcome, and the lanes that have new work."""
+    """What was written: counts by outcome, and the lanes that have new work. slowed: the sender was too fast."""
 
     counts: Counter[str] = field(default_factory=Counter)
     lanes: set[str] = field(default_factory=set)
+    slowed: bool = False
 
 
 @dataclass(slots=True)
@@ -123,6 +124,7 @@ def record(
         failed = steps.fail(conn, batch.fail, now, "drain")
         _count(after, "failed", failed)
         after.lanes |= carry_on(conn, runtime, sorted(failed.moved), now, "drain")
+    after.slowed = any(one.outcome is OutcomeClass.THROTTLE_SENDER for one in batch.seen)
     if probing or any(one.outcome for one in batch.seen):
         note_outcomes(conn, runtime, batch.seen, now, "drain")
     return after

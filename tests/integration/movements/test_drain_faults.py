@@ -424,3 +424,15 @@ class TestSlowSenders:
         assert (transport.sent, list(work._ready)) == ([], [ripe.carried])
         run(work)
         assert (len(transport.sent), states(world)) == (1, {"accepted": 1})
+
+    def test_after_too_fast_nothing_goes_on_permits_from_before(self, world: World) -> None:
+        due(world, 4)
+        runtime = make_runtime(world.ledger, world.runtime.redis, clock=world.clock, senders={"nile-wa": {"rate": 20}})
+        transport = Scripted(rest=lambda: refused(130429))
+        work = drain_of(World(runtime, world.clock, []), transport)
+        while not work.report.outcomes["requeued"]:
+            work.turn()
+        assert (len(transport.sent), work._ripening, len(work._ready)) == (1, [], 3)
+        work.release()
+        work.settle()
+        assert states(world) == {"queued": 4}
