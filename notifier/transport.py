@@ -33,8 +33,8 @@ from notifier.events import NotifierError
 
 BODY_KEPT: Final = 64 * 1024  # bytes of an answer; no provider's answer to one message comes near
 # A connection that was idle for longer is not reused: a request that meets the server's own closing of it is `unknown`.
-# Servers close after 5 s and up (uvicorn, Node), 60 s and more at most providers. With 30 s, one in some hundred messages
-# of a thin lane was lost that way without any fault; a handshake a message on a lane that idles costs less.
+# Servers close after 5 s and up (uvicorn, Node), 60 s and more at most providers. With 30 s, one in some hundred
+# messages of a thin lane was lost that way without any fault; a handshake a message on such a lane costs less.
 IDLE: Final = timedelta(seconds=3)
 UPLOAD_AT_ONCE: Final = 1 << 16
 
