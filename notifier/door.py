@@ -43,7 +43,7 @@ def notify_many(
 
     Nothing is written when one of them is invalid. Raises as `notify` does.
     """
-    entries = [_entry(event, door) for event in events]
+    entries = [entry_of(event, door) for event in events]
     target = inbox or default_inbox()
     return [
         ticket for start in range(0, len(entries), _CHUNK) for ticket in target.append(entries[start : start + _CHUNK])
@@ -65,7 +65,7 @@ def offer(events: Sequence[bytes | str | Mapping[str, Any]], inbox: Inbox, door:
 
 def _try(event: bytes | str | Mapping[str, Any], door: str) -> Entry | InvalidEvent:
     try:
-        return _entry(parse_event(event if isinstance(event, (bytes, str)) else dict(event)), door)
+        return entry_of(parse_event(event if isinstance(event, (bytes, str)) else dict(event)), door)
     except InvalidEvent as error:
         return error
 
@@ -109,7 +109,11 @@ def _variable(name: str, read: Callable[[str], T], default: str) -> T:
         raise NotifierError(f"{name}: {error}") from None
 
 
-def _entry(event: OrderEvent | Mapping[str, Any], door: str) -> Entry:
+def entry_of(event: OrderEvent | Mapping[str, Any], door: str) -> Entry:
+    """The entry of an event that came by this door, with an id of its own; the clock's time where it names none.
+
+    Raises InvalidEvent.
+    """
     checked = event if isinstance(event, OrderEvent) else parse_event(dict(event))
     if checked.occurred_at is None:
         checked = checked.model_copy(update={"occurred_at": datetime.now(UTC)})

@@ -76,9 +76,9 @@ def take_in(runtime: Runtime, reader: StreamReader, items: Sequence[Item]) -> In
     """Takes a batch from the inbox into the ledger and acknowledges it. Raises LedgerUnavailable, RoadUnavailable:
     the batch then stays with this consumer and is read again."""
     begun = time.monotonic()
-    read = [_read(runtime, item) for item in items]
+    read = [read_item(runtime, item) for item in items]
     refused = [one for one in read if isinstance(one, Refusal)]
-    report = _write_batch(runtime, [one for one in read if isinstance(one, Arrived)], refused)
+    report = write_batch(runtime, [one for one in read if isinstance(one, Arrived)], refused)
     for one in refused:  # after the commit: a ledger that is away must not have it set aside at every try
         set_aside(runtime, one)
     report.events, report.quarantined = len(items), len(refused)
@@ -95,7 +95,8 @@ def take_in(runtime: Runtime, reader: StreamReader, items: Sequence[Item]) -> In
     return report
 
 
-def _read(runtime: Runtime, item: Item) -> Arrived | Refusal:
+def read_item(runtime: Runtime, item: Item) -> Arrived | Refusal:
+    """The event that an item holds, or why it cannot become a plan."""
     if item.deliveries > runtime.settings.inbox.poison_after:
         return Refusal(item, "poison", f"handed out {item.deliveries} times without an end")
     try:
@@ -123,7 +124,7 @@ def set_aside(runtime: Runtime, refused: Refusal) -> None:
     telemetry.note("intake.quarantined", event_id=event_id, reason=refused.reason)
 
 
-def _write_batch(runtime: Runtime, arrived: Sequence[Arrived], refused: list[Refusal]) -> IntakeReport:
+def write_batch(runtime: Runtime, arrived: Sequence[Arrived], refused: list[Refusal]) -> IntakeReport:
     """Writes a batch in one transaction; when one of them is poison, for the database or for us, each in its own."""
     try:
         return _write(runtime, arrived)
