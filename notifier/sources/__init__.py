@@ -1,4 +1,4 @@
-"""The platforms that order events come from: the registry, a row each. A module is loaded when its kind is first used."""
+"""The platforms that order events come from: the registry, a row each; a module is loaded at the first use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib import import_module
 from notifier.events import NotifierError
 from notifier.sources.contract import Source
 
-# kind, as `[shops.NAME.sources.SOURCE]` says it -> the module with its `SOURCE`. Each has a page docs/sources/<kind>.md.
+# kind, as `[shops.NAME.sources.SOURCE]` says it -> the module with its `SOURCE`. Each has a page in docs/sources/.
 SOURCES: dict[str, str] = {
     "shopify": "notifier.sources.shopify",
     "woocommerce": "notifier.sources.woocommerce",

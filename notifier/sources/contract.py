@@ -1,4 +1,4 @@
-"""What every source takes and returns: raw bytes and headers in, plain frozen values out. No I/O, no clock, no settings.
+"""What every source takes and returns: raw bytes and headers in, plain frozen values out. No I/O, clock or settings.
 
 A source is a module that exposes `SOURCE`, a `Source`; `notifier/sources/__init__.py` is the registry, a row each. The
 movement behind the gateway's `/v1/sources/{shop}/{source}` is notifier/webhooks.py.
@@ -49,12 +49,15 @@ class SourceShop:
 class OrderFacts:
     """What a body tells about an order itself, for the order book. None: this body does not say.
 
-    status: the platform's word. refund_ids, shipment_ids: those that the body shows, in its order.
+    partial: it is not the order's own body, so it only fills what the book does not know.
+    status: the platform's word. refund_ids, shipment_ids: what customers are told by this body's events, as `Unless`
+        names it.
     phone, country, locale, name: as they came. links: names of `events.Links` -> address. consent: as `events.Consent`.
     changed_at: the platform's own time of this state, aware UTC; an older body never overwrites a newer one.
     """
 
     order_id: str
+    partial: bool = False
     order_number: str | None = None
     phone: str | None = field(default=None, repr=False)
     country: str | None = None
@@ -75,19 +78,23 @@ class OrderFacts:
 class Unless:
     """The news in an event is that this was not so before: the event goes out unless the order book has it already.
 
-    what: `status` compares with the stored status; `refund` and `shipment` look among the stored ids.
+    what: `status` compares with the stored status, and an older body is no news either; `refund` and `shipment` look
+        among the stored ids.
+    known_only: when the book does not know the order at all, it is no news either.
     """
 
     what: Literal["status", "refund", "shipment"]
     value: str
+    known_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
     """An order event as far as its body goes.
 
-    joins: whether this kind of body never carries phone, name or order number, so that what it lacks comes from the
-        order book, and the event waits for its order when the book does not know it yet. False: what is absent is absent.
+    joins: whether this kind of body never carries phone, locale or order number in full: the order book's word then
+        goes over the body's, and the event waits for its order when the book does not know it yet. False: what is
+        absent is absent.
     unless: for platforms that tell states, not changes.
     """
 
@@ -101,11 +108,13 @@ class LookUp:
     """A thin body: the platform names an order and must be asked for the rest.
 
     hint: the topic or event type that named it. kind: what the id is of, where it is not the order's own.
+    event: what to tell about it, where the hint says it and the order's own state does not.
     """
 
     order_id: str
     hint: str
     kind: Literal["order", "fulfillment_order", "shipment", "refund"] = "order"
+    event: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +195,8 @@ def no_keys(headers: Headers) -> tuple[str, ...]:
 class Source:
     """One platform.
 
-    verify: (raw body, headers, all valid secrets, now) -> whether one of them signed it; constant time. No secret: False.
+    verify: (raw body, headers, all valid secrets, now) -> whether one of them signed it, in constant time; without a
+        secret nobody did.
     parse: (raw body, headers, shop) -> Parsed. Raises Malformed, and nothing else whatever comes.
     keeps: beginnings of the header names that `parse` reads; the others (credentials!) are not stored.
     success: what the platform takes as a yes.

@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from notifier.channels.reading import load_json
 from notifier.events import InvalidEvent, OrderEvent, parse_event
 from notifier.sources.contract import Malformed, kind_of
+
+T = TypeVar("T")
 
 _LONGEST_ID: Final = 128
 _LONGEST_TEXT: Final = 2048
@@ -64,7 +66,7 @@ class Node:
         """A text that is not blank, or a whole number as text; without its half surrogates and NULs."""
         found = self.value
         if isinstance(found, int) and not isinstance(found, bool):
-            return str(found) if abs(found) < 10**_LONGEST_ID else None
+            return str(found)[:_LONGEST_TEXT]
         if not isinstance(found, str):
             return None
         plain = found.encode("utf-8", "replace").decode().replace("\0", "").strip()
@@ -126,7 +128,7 @@ def load_object(body: bytes, remedy: str) -> Node:
     return Node(found)
 
 
-def first(read: Callable[[Node], Any], *places: Node) -> Any:
+def first(read: Callable[[Node], T | None], *places: Node) -> T | None:
     """What the first place that has something says; None when none has."""
     return next((found for place in places if (found := read(place)) is not None), None)
 
@@ -142,4 +144,4 @@ def order_event(fields: dict[str, Any], remedy: str) -> OrderEvent:
 
 def _filled(fields: dict[str, Any]) -> dict[str, Any]:
     filled = {name: _filled(value) if isinstance(value, dict) else value for name, value in fields.items()}
-    return {name: value for name, value in filled.items() if value is not None and value not in ({}, [])}
+    return {name: value for name, value in filled.items() if value is not None and value != {}}
