@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from notifier import telemetry
-from notifier.inbox import RoadUnavailable
+from notifier.inbox import InboxFull, RoadUnavailable
 from notifier.intake import place_of, take_in
 from notifier.ledger import LedgerUnavailable
 from notifier.receipts import take_receipts
@@ -30,6 +30,9 @@ FIRST_PAUSE, LAST_PAUSE = timedelta(milliseconds=500), timedelta(seconds=15)
 
 # Webhook bodies in one transaction. One may hold 1,000 updates, so a batch is smaller than intake's.
 RECEIPTS_BATCH = 200
+
+# What passes by itself, and is waited out. An inbox that is full is none of its messages' fault either.
+AWAY = (LedgerUnavailable, RoadUnavailable, InboxFull)
 
 Move = Callable[[Runtime, StreamReader, Sequence[Item]], None]
 
@@ -80,7 +83,7 @@ def pump(runtime: Runtime, reader: StreamReader, move: Move, batch: int, where: 
         try:
             _turn(runtime, reader, move, batch, BLOCK)
             pause = FIRST_PAUSE
-        except (LedgerUnavailable, RoadUnavailable) as error:
+        except AWAY as error:
             _say_away(error, where, pause)
             stop.wait(pause.total_seconds())
             pause = min(pause * 2, LAST_PAUSE)
@@ -99,7 +102,7 @@ def _once(runtime: Runtime, reader: StreamReader, move: Move, batch: int, where:
             pass
         while not stop.is_set() and (moved := _turn(runtime, reader, move, batch, None)):
             taken += moved
-    except (LedgerUnavailable, RoadUnavailable) as error:
+    except AWAY as error:
         _say_away(error, where, timedelta(0))
     return taken
 
@@ -111,14 +114,14 @@ def _turn(runtime: Runtime, reader: StreamReader, move: Move, batch: int, block:
         return 0
     try:
         move(runtime, reader, items)
-    except (LedgerUnavailable, RoadUnavailable):
+    except AWAY:
         with contextlib.suppress(RoadUnavailable):
             reader.give_back(items)
         raise
     return len(items)
 
 
-def _say_away(error: LedgerUnavailable | RoadUnavailable, where: str, pause: timedelta) -> None:
+def _say_away(error: LedgerUnavailable | RoadUnavailable | InboxFull, where: str, pause: timedelta) -> None:
     signal = "ledger.away" if isinstance(error, LedgerUnavailable) else "road.away"
     telemetry.note(signal, where=where, wait=pause.total_seconds(), error=error)
 

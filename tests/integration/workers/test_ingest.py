@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from threading import Event
 from typing import Any
 
 import pytest
@@ -13,8 +14,10 @@ from celery import Celery
 from redis import Redis
 from redis.exceptions import ResponseError
 
+from notifier import loops
 from notifier.inbox import Inbox, InboxFull, RoadUnavailable
-from notifier.streams import Item
+from notifier.runtime import Runtime
+from notifier.streams import Item, StreamReader
 from tests.fixtures.runtime import World
 from tests.integration.movements.incoming import an_order, quarantined
 from workers.ingest import MessageReader, NotUnderstood, events_of, take_messages
@@ -119,6 +122,25 @@ def test_while_the_inbox_is_full_the_message_stays(world: World, publish: Publis
         take_messages(full, source, source.read(10, None))
     take_messages(world.runtime, source, reader(redis_client, "two").read(10, None))
     assert world.runtime.inbox.stats().length == 1
+
+
+def test_however_long_the_inbox_is_full_no_message_is_taken_for_poison(
+    world: World, publish: Publish, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loops, "FIRST_PAUSE", timedelta(milliseconds=1))
+    monkeypatch.setattr(loops, "LAST_PAUSE", timedelta(milliseconds=1))
+    full, stop, tries = Inbox(world.runtime.redis, max_length=0), Event(), []
+
+    def move(runtime: Runtime, source: StreamReader, items: Sequence[Item]) -> None:
+        tries.append(items[0].deliveries)
+        roomy = len(tries) > 9
+        take_messages(runtime if roomy else replace(runtime, inbox=full), source, items)
+        stop.set()
+
+    publish(an_order("1"))
+    loops.pump(world.runtime, reader(redis_client), move, 10, "ingest", stop)
+    assert tries == [1] * 10
+    assert (world.runtime.inbox.stats().length, quarantined(world.runtime)) == (1, [])
 
 
 def test_a_message_that_holds_no_event_is_set_aside_and_holds_up_nobody(
