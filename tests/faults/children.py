@@ -90,6 +90,9 @@ class Children:
     def spec(self, name: str) -> Spec:
         return self._children[name].spec
 
+    def pid(self, name: str) -> int:
+        return self._children[name].process.pid
+
     def alive(self, name: str) -> bool:
         return self._children[name].process.poll() is None
 

@@ -78,6 +78,10 @@ class Feeder:
         for thread in self._threads:
             thread.join(timeout=10)
 
+    def since(self, moment: float) -> set[str]:
+        """The marks of what was accepted since then (a monotonic second)."""
+        return {mark for mark, at in self.accepted.items() if at >= moment}
+
     def hand_in_again(self, marks: Iterable[str]) -> None:
         """What was destroyed on the road comes again from the shop's own books, through the first door."""
         wanted = set(marks)

@@ -74,7 +74,8 @@ class House:
     children: Children
     redis_dir: Path
     redis: RunningServer
-    redis_proxy: Proxy
+    redis_proxy: Proxy  # between our processes and Redis
+    door_proxy: Proxy  # between the shops and Redis: never broken, and follows a failover
     postgres: RunningPostgres | None
     postgres_proxy: Proxy | None
     sandbox: SandboxClient
@@ -118,6 +119,19 @@ class House:
         """Adds rules to the sandbox's fault plan, under a name; an empty list takes them away again."""
         self.rules[name] = rules
         self.sandbox.faults([rule for some in self.rules.values() for rule in some])
+
+    @property
+    def shop_url(self) -> str:
+        """Redis as shops know it, whichever server that is now."""
+        return f"redis://127.0.0.1:{self.door_proxy.port}/0"
+
+    def fail_over(self, spare: RunningServer, spare_dir: Path) -> None:
+        """The primary dies, and the spare takes its place under the old addresses."""
+        self.redis.kill()
+        self.redis, self.redis_dir = spare, spare_dir
+        for proxy in (self.redis_proxy, self.door_proxy):
+            proxy.target = spare.port
+            proxy.cut()
 
     def start_redis(self) -> None:
         """Redis again, on its port and its files."""
@@ -170,6 +184,7 @@ def _build(
     settings = _configure(home, sandbox, gateway)
     redis = start_server(home / "redis")
     redis_proxy = ending.enter_context(contextlib.closing(Proxy(redis.port)))
+    door_proxy = ending.enter_context(contextlib.closing(Proxy(redis.port)))
     postgres = start_postgres(home / "postgres") if database == "postgresql" else None
     postgres_proxy = ending.enter_context(contextlib.closing(Proxy(postgres.port))) if postgres else None
     practice = practise(settings)
@@ -191,6 +206,7 @@ def _build(
         home / "redis",
         redis,
         redis_proxy,
+        door_proxy,
         postgres,
         postgres_proxy,
         SandboxClient(sandbox),

@@ -37,6 +37,9 @@ PLACES: Final = {
 }
 
 
+DEADLY: Final = "this event kills whoever reads it"
+
+
 def wrap(module: str, path: str, around: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
     """Replaces a function, or a method, by what `around` makes of it."""
     owner: Any = importlib.import_module(module)
@@ -66,6 +69,22 @@ def crash_at(place: str, side: str, nth: int) -> None:
     wrap(*PLACES[place], around)
 
 
+def deadly_events() -> None:
+    """An event that says so kills the process that reads it from the inbox."""
+
+    def around(read: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(read)
+        def reading(runtime: Any, item: Any) -> Any:
+            found = read(runtime, item)
+            if DEADLY.encode() in item.fields.get(b"body", b"") and type(found).__name__ != "Refusal":
+                _die()
+            return found
+
+        return reading
+
+    wrap("notifier.intake", "read_item", around)
+
+
 def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -91,6 +110,7 @@ def wrong_clock(path: Path) -> None:
 
 def main() -> None:
     """Arms what the environment asks for, and runs the `notifier` command with our arguments."""
+    deadly_events()
     if armed := os.environ.get("CHAOS_CRASH"):
         place, _, nth = armed.partition(":")
         name, _, side = place.rpartition(".")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import sqlite3
 import threading
 import time
+from collections.abc import Iterable
 
 import psycopg
 
@@ -113,6 +115,21 @@ def sqlite_busy(scene: Scene) -> Mend:
 def sqlite_locked_out(scene: Scene) -> Mend:
     """Somebody holds the write lock for longer than any writer waits (10 s)."""
     return _hold(scene)
+
+
+@fault("ledger", touches=("ledger", "worker"), lasts=(2.0, 4.0), database="sqlite")
+def disk_full(scene: Scene) -> Mend:
+    """No worker can write to any file any more: neither ledger nor log."""
+    pids = [scene.house.children.pid(name) for name in scene.house.workers]
+    _limit_files(pids, 1024)
+    return lambda: _limit_files(pids, resource.RLIM_INFINITY)
+
+
+def _limit_files(pids: Iterable[int], size: int) -> None:
+    """The longest file that these processes may write, in bytes; the soft limit only, so that it can be lifted."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 def _hold(scene: Scene) -> Mend:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 
+from notifier.door import notify, open_road
 from notifier.ids import new_id
+from notifier.inbox import Inbox, InboxFull, RoadUnavailable
 from tests.faults.incidents import Mend, Scene, fault, unbroken
+from tests.faults.worker_entry import DEADLY
 
 
 @fault("poison", weight=0.5)
@@ -25,6 +28,16 @@ def poison_in_the_inbox(scene: Scene) -> Mend:
             key = f"poison|{number}|{len(body)}"
             road.xadd(stream, {"id": new_id(), "key": key, "door": "chaos", "body": body})
         road.xadd(stream, {"what": "is this"})
+    return unbroken
+
+
+@fault("poison", touches=("worker",), weight=0.3)
+def poison_that_kills(scene: Scene) -> Mend:
+    """An event that kills whatever process reads it (worker_entry.py sees to that), again and again."""
+    order = f"deadly{scene.rng.randrange(10**6)}"
+    body = {"shop": "qamar-books", "event": "order.created", "order_id": order, "vars": {"why": DEADLY}}
+    with contextlib.suppress(InboxFull, RoadUnavailable):
+        notify(body, inbox=Inbox(open_road(scene.house.shop_url), prefix=scene.house.settings.key_prefix))
     return unbroken
 
 

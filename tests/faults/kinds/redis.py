@@ -5,12 +5,17 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import time
 from collections.abc import Iterable
 from typing import Any
 
+from redis import Redis
 from redis.exceptions import RedisError
 
+from notifier.door import open_road
+from notifier.embedded import start_server
+from tests.faults.children import until
 from tests.faults.incidents import Mend, Scene, fault, unbroken
 from tests.faults.orders import MARK
 
@@ -36,6 +41,42 @@ def redis_emptied(scene: Scene) -> Mend:
         found = pipe.execute()[:-1]
     scene.feeder.hand_in_again(_marks(found))
     return unbroken
+
+
+@fault("redis", touches=("redis",), lasts=(1.0, 1.0))
+def redis_loses_the_last_second(scene: Scene) -> Mend:
+    """A power cut with `appendfsync everysec`. What was accepted in that second comes again from the shop's books."""
+    house, since = scene.house, time.monotonic()
+    (log,) = (house.redis_dir / "appendonlydir").glob("*.incr.aof")
+    size = log.stat().st_size
+
+    def mend() -> None:
+        house.redis.kill()
+        os.truncate(log, size)
+        house.start_redis()
+        scene.feeder.hand_in_again(scene.feeder.since(since - 0.2))
+
+    return mend
+
+
+@fault("redis", touches=("redis",), lasts=(1.0, 3.0))
+def redis_fails_over(scene: Scene) -> Mend:
+    """The primary dies, its replica takes over; what had not been replicated comes again from the shop's books."""
+    house = scene.house
+    spare_dir = house.home / f"redis-{scene.rng.randrange(10**6)}"
+    spare = start_server(spare_dir)
+    client = open_road(spare.url)
+    client.replicaof("127.0.0.1", house.redis.port)
+
+    def mend() -> None:
+        until(lambda: _replicates(client), 10.0, house.look)
+        since = time.monotonic()
+        house.fail_over(spare, spare_dir)
+        client.replicaof("NO", "ONE")
+        client.close()
+        scene.feeder.hand_in_again(scene.feeder.since(since - 0.5))
+
+    return mend
 
 
 @fault("redis", touches=("redis",), lasts=(1.0, 4.0))
@@ -104,6 +145,11 @@ def redis_pauses(scene: Scene) -> Mend:
 def _streams_of_the_door(scene: Scene) -> list[str]:
     """Where else events may be on the road."""
     return [f"{scene.house.settings.key_prefix}ingest"]
+
+
+def _replicates(client: Redis) -> bool:
+    found: Any = client.info("replication")
+    return bool(found.get("master_link_status") == "up")
 
 
 def _configure(scene: Scene, name: str, value: str) -> None:
