@@ -10,6 +10,8 @@ from notifier.sources.contract import Source
 
 # kind, as `[shops.NAME.sources.SOURCE]` says it -> the module with its `SOURCE`. Each has a page in docs/sources/.
 SOURCES: dict[str, str] = {
+    "adobe_io": "notifier.sources.adobe_io",
+    "magento": "notifier.sources.magento",
     "shopify": "notifier.sources.shopify",
     "woocommerce": "notifier.sources.woocommerce",
 }
