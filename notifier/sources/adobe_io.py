@@ -11,6 +11,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Final
@@ -22,8 +23,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from notifier.channels.reading import load_json
-from notifier.sources.contract import Headers, Knock, Malformed, Parsed, Ping, Source, SourceShop, kind_of
-from notifier.sources.magento import READERS, asking
+from notifier.sources.contract import Headers, Knock, LookUp, Malformed, Parsed, Ping, Source, SourceShop, kind_of
+from notifier.sources.magento import READERS
 from notifier.sources.magento_bodies import MagentoOptions
 from notifier.sources.reading import Node, first
 
@@ -102,7 +103,21 @@ def _read(event: Node, headers: Headers, shop: SourceShop) -> Parsed:
         raise value.malformed("an object with the fields of the subscription", REMEDY)
     if _unchanged(value):
         return Parsed(ignored="the order's status did not change")
-    return asking(READERS[RESOURCES[name]](value, shop), name)
+    return _asking(READERS[RESOURCES[name]](value, shop), RESOURCES[name])
+
+
+def _asking(parsed: Parsed, resource: str) -> Parsed:
+    """The question for the order, where there is no phone to tell: real events often have none (A3.2).
+
+    Of an order itself nothing else is kept: with its status in the order book, the answer would be no news. What
+    belongs to an order waits for the answer in the book.
+    """
+    wanted = tuple(LookUp(one.event.order_id, resource) for one in parsed.events if one.joins)
+    if resource == "order":
+        bare = (LookUp(one.order_id, resource) for one in parsed.orders if one.status is None and not parsed.events)
+        asks = wanted + tuple(bare)
+        return Parsed(needs_order=asks) if asks else parsed
+    return replace(parsed, needs_order=wanted)
 
 
 def _unchanged(value: Node) -> bool:

@@ -8,12 +8,12 @@ adobe_io.py. Times are UTC without a zone; numbers come as numbers or texts, at 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any, Final, cast
 
 from notifier.sources.contract import (
     Draft,
     Headers,
-    LookUp,
     Malformed,
     OrderFacts,
     Parsed,
@@ -47,6 +47,10 @@ RETURNS: Final[Mapping[str, str]] = {
 }
 
 COD: Final = frozenset({"cashondelivery"})
+# An order this much older than its last change, which we see for the first time, is somebody's bulk edit: its status is
+# stored, and only what changes from then on is told.
+OLD: Final = timedelta(days=30)
+
 PAID: Final = "2"  # of an invoice; 1 is open, 3 is cancelled
 
 
@@ -73,7 +77,7 @@ def read_order(order: Node, shop: SourceShop) -> Parsed:
             "items": [item_of(row) for row in order["items"].rows() if row["parent_item_id"].id() is None],
         },
     }
-    unless = Unless("status", facts.status) if facts.status else None
+    unless = Unless("status", facts.status, known_only=_is_old(order)) if facts.status else None
     return Parsed((_draft(shop, event, fields, customer_of(order, options), unless),), (facts,))
 
 
@@ -177,10 +181,9 @@ def _draft(
     return Draft(order_event(whole, REMEDY), joins=customer["phone"] is None, unless=unless)
 
 
-def asking(parsed: Parsed, hint: str) -> Parsed:
-    """The same, and the question for the order where an event has no phone: real events often have none (A3.2)."""
-    wanted = (LookUp(one.event.order_id, hint) for one in parsed.events if one.joins)
-    return Parsed(parsed.events, parsed.orders, tuple(wanted), ignored=parsed.ignored)
+def _is_old(order: Node) -> bool:
+    created, changed = order["created_at"].moment(), order["updated_at"].moment()
+    return created is not None and changed is not None and changed - created > OLD
 
 
 def _own_id(found: Node) -> str:
