@@ -264,3 +264,45 @@ api_key = Table(
     CheckConstraint("(ends_at IS NULL) = (ended_by IS NULL)", name="ended"),
     CheckConstraint("rate > 0", name="rate"),
 )
+
+# What shops told about their orders, from whatever body: it completes events that carry neither phone nor number, and
+# is what a state is compared with where a shop tells states, not changes.
+order_book = Table(
+    "order_book",
+    metadata,
+    Column("shop", Text, primary_key=True),
+    Column("order_id", Text, primary_key=True),
+    Column("partial", Boolean, nullable=False),  # nothing of it is from the order's own body
+    _word("order_number", null=True),
+    _word("phone", null=True),  # as the shop wrote it
+    _word("country", null=True),
+    _word("locale", null=True),
+    _word("name", null=True),
+    _word("currency", null=True),
+    _word("total", null=True),  # a decimal, as text
+    _word("status", null=True),
+    _word("payment_method", null=True),
+    _word("refund_ids"),  # JSON, as the three below
+    _word("shipment_ids"),
+    _word("links"),
+    _word("consent", null=True),
+    _at("changed_at", null=True),  # the platform's time
+    _at("seen_at"),
+    Index("ix_order_book_seen", "seen_at"),
+)
+
+# Events whose order is not in the book yet, until then at the latest.
+waiting_event = Table(
+    "waiting_event",
+    metadata,
+    Column("key", Text, primary_key=True),
+    _word("id"),
+    _word("shop"),
+    _word("order_id"),
+    _word("door"),
+    _word("body"),
+    _at("until"),
+    _at("received_at"),
+    Index("ix_waiting_event_order", "shop", "order_id"),
+    Index("ix_waiting_event_until", "until"),
+)
