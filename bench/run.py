@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from bench.table import RESULTS, flat, show
 def main(words: Sequence[str] | None = None) -> int:
     """Exit code: 0 all goals are met, 1 one is missed, 2 the command line or the machine does not do."""
     asked = _parser().parse_args(words)
+    signal.signal(signal.SIGTERM, _stop)  # servers are stopped on the way out
     parts = parts_for(asked.only)
     if not parts:
         print(f"no figure begins with {', '.join(asked.only)}; there are: {', '.join(g.key for g in GOALS)}")
@@ -39,6 +41,10 @@ def main(words: Sequence[str] | None = None) -> int:
     asked.results.write_text(json.dumps(flat(figures, machine), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     show(figures)
     return 0 if asked.no_verdict and not _broken(figures) else int(_missed(figures))
+
+
+def _stop(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _take(house: House, part: str) -> Mapping[str, Figure]:
