@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from notifier.channels.reading import load_json
+from notifier.sources.batches import together
 from notifier.sources.contract import Headers, Knock, LookUp, Malformed, Parsed, Ping, Source, SourceShop, kind_of
 from notifier.sources.magento import READERS
 from notifier.sources.magento_bodies import MagentoOptions
@@ -87,7 +88,7 @@ def parse(body: bytes, headers: Headers, shop: SourceShop) -> Parsed:
     events = _events(value)
     if not events:
         raise Malformed("", "a CloudEvent or a list of them", kind_of(value), REMEDY)
-    return _together([_read(event, headers, shop) for event in events])
+    return together([_read(event, headers, shop) for event in events])
 
 
 def _read(event: Node, headers: Headers, shop: SourceShop) -> Parsed:
@@ -133,16 +134,6 @@ def _events(value: object) -> list[Node]:
 def _recipient(event: Node) -> str | None:
     """Documented without underscores, captured with them."""
     return first(Node.text, event["recipient_client_id"], event["recipientclientid"])
-
-
-def _together(each: Sequence[Parsed]) -> Parsed:
-    reasons = [one.ignored for one in each if one.ignored]
-    return Parsed(
-        events=tuple(event for one in each for event in one.events),
-        orders=tuple(order for one in each for order in one.orders),
-        needs_order=tuple(ask for one in each for ask in one.needs_order),
-        ignored="; ".join(dict.fromkeys(reasons)) or None,
-    )
 
 
 def _signed(key: RSAPublicKey, signature: bytes, body: bytes) -> bool:
