@@ -15,7 +15,7 @@ ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
 .PHONY: $(READY)
 endif
 
-.PHONY: help setup demo test lint format types docs lock
+.PHONY: help setup demo test chaos lint format types docs lock
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -25,6 +25,9 @@ demo: $(READY) ## Set up, then show the whole path at work, in under a minute   
 
 test: $(READY) ## All tests: real Redis, SQLite, and PostgreSQL where there is one   [ARGS="-k gateway"]
 	@$(BIN)/pytest $(ARGS)
+
+chaos: $(READY) ## Break everything at random for ten minutes, and look who was lost or told twice   [ARGS="--seed 7"]
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 lint: $(READY) ## ruff: rules and format
 	@$(BIN)/ruff check .

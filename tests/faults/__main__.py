@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import random
 from pathlib import Path
 
@@ -17,17 +18,22 @@ from tests.faults.report import show, write
 
 __all__ = ["kinds", "main"]
 
+BOTH: tuple[Database, ...] = ("sqlite", "postgresql")
 RESULTS = Path(__file__).parent / "results.json"
 
 
 @click.command()
-@click.option("--seed", type=int, default=None, help="Repeats a run; without it a new one is drawn, and printed.")
-@click.option("--only", multiple=True, metavar="FAULT", help="Only this fault; may be given again.")
-@click.option("--events", default=20_000, show_default=True, help="Order events, without their copies.")
-@click.option("--faults", "incidents", default=200, show_default=True, help="How many times something breaks.")
-@click.option("--minutes", default=10.0, show_default=True, help="How long events are handed in.")
+@click.option("--seed", "seeds", type=int, multiple=True, help="Repeats a run; drawn and printed without. Repeatable.")
+@click.option("--only", multiple=True, metavar="FAULT", help="Only this fault, or a pattern (redis_*). Repeatable.")
+@click.option("--events", default=20_000, show_default=True, help="Order events, without copies, of all runs together.")
+@click.option("--faults", "incidents", default=220, show_default=True, help="How often something breaks, in all runs.")
+@click.option("--minutes", default=8.0, show_default=True, help="How long events are handed in, in all runs together.")
 @click.option(
-    "--database", "databases", multiple=True, type=click.Choice(["sqlite", "postgresql"]), help="Default: sqlite."
+    "--database",
+    "databases",
+    multiple=True,
+    type=click.Choice(["sqlite", "postgresql"]),
+    help="Default: both, a run each.",
 )
 @click.option("--blind", default="", metavar="CONTROL", help="A control without a safety: claim, sweeps, ingest.")
 @click.option("--door", "doors", multiple=True, type=click.Choice(DOORS), help="Only this door; default: all.")
@@ -35,7 +41,7 @@ RESULTS = Path(__file__).parent / "results.json"
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="Where the figures go.")
 @click.option("--list", "listing", is_flag=True, help="Names the faults.")
 def main(
-    seed: int | None,
+    seeds: tuple[int, ...],
     only: tuple[str, ...],
     events: int,
     incidents: int,
@@ -53,13 +59,13 @@ def main(
         for one in FAULTS.values():
             console.print(f"{one.family:10s} {one.name:32s} {one.database or ''}")
         return
-    seed = random.SystemRandom().randrange(10**6) if seed is None else seed
-    console.print(f"seed {seed}")
+    drawn = seeds or (random.SystemRandom().randrange(10**6),)
+    pairs = [(seed, database) for seed in drawn for database in databases or BOTH]
     runs: list[Run] = []
-    for database in databases or ("sqlite",):
-        order = Order(
-            seed, events, minutes * 60, incidents, database, chosen(only, database), blind, keep, doors or DOORS
-        )
+    for seed, database in pairs:
+        share = (events // len(pairs), minutes * 60 / len(pairs), incidents // len(pairs))
+        kept = keep and keep / f"{seed}-{database}"
+        order = Order(seed, *share, database, chosen(only, database), blind, kept, doors or DOORS)
         runs.append(play(order, lambda text: console.print(text, markup=False, highlight=False)))
         write(results, runs)
     show(runs, console)
@@ -68,10 +74,11 @@ def main(
 
 def chosen(only: tuple[str, ...], database: Database) -> list[Fault]:
     """The faults of a run: those that were named, else all that may be mixed. Raises UsageError for an unknown name."""
-    unknown = [name for name in only if name not in FAULTS]
+    unknown = [name for name in only if not fnmatch.filter(FAULTS, name)]
     if unknown:
         raise click.UsageError(f"no fault is called {', '.join(unknown)}; --list names them")
-    wanted = [FAULTS[name] for name in only] or [one for one in FAULTS.values() if one.mixed]
+    named = [FAULTS[found] for name in only for found in fnmatch.filter(FAULTS, name)]
+    wanted = named or [one for one in FAULTS.values() if one.mixed]
     return [one for one in wanted if one.database in (None, database)]
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from notifier.inbox import RoadUnavailable
 from notifier.ledger import LedgerUnavailable
 from notifier.ledger.outcomes import outcomes
 from notifier.sandbox.testing import SandboxNotRunning
@@ -124,15 +123,14 @@ def _end(incident: Incident, say: Callable[[str], None]) -> None:
 def _come_to_rest(house: House, feeder: Feeder, say: Callable[[str], None]) -> bool:
     """Waits until nothing is left to happen, at most so long; whether it came to rest."""
     say("everything is mended; waiting for rest")
-    still = 0
-    looked = 0.0
+    waiting, still, looked = {one.key for one in feeder.given}, 0, 0.0
 
     def rests() -> bool:
-        nonlocal still, looked
+        nonlocal waiting, still, looked
         if time.monotonic() - looked < _LOOK:
             return False
-        looked = time.monotonic()
-        still = still + 1 if feeder.done and _is_quiet(house) and not _unended(house, feeder) else 0
+        waiting, looked = waiting - _ended(house, feeder, waiting), time.monotonic()
+        still = still + 1 if feeder.done and not waiting and _is_quiet(house) else 0
         return still >= _STILL
 
     return until(rests, REST_WITHIN, house.look)
@@ -147,14 +145,13 @@ def _is_quiet(house: House) -> bool:
     return not summary["receipts"]["pending"]
 
 
-def _unended(house: House, feeder: Feeder) -> int:
-    """How many accepted events have not come to an end yet, as the ledger sees it: when to stop waiting, no more."""
+def _ended(house: House, feeder: Feeder, keys: set[str]) -> set[str]:
+    """Which of these have come to an end, as the ledger sees it: it says when to stop waiting, no more."""
     try:
-        stories = _stories(house, [one for one in feeder.given if one.mark in feeder.accepted])
-    except (LedgerUnavailable, RoadUnavailable):
-        return -1
-    ended = sum(story.state in ("told", "suppressed", "unreached") for story in stories.values())
-    return len(feeder.accepted) - ended
+        stories = _stories(house, [one for one in feeder.given if one.key in keys])
+    except LedgerUnavailable:
+        return set()
+    return {key for key, story in stories.items() if story.state in ("told", "suppressed", "unreached")}
 
 
 def _stories(house: House, given: Sequence[Given]) -> dict[str, Story]:

@@ -6,7 +6,7 @@ import signal
 from dataclasses import replace
 
 from tests.faults.house import BEAT, GATEWAY
-from tests.faults.incidents import Mend, Scene, fault, unbroken
+from tests.faults.incidents import FAULTS, Break, Fault, Mend, Scene, fault, unbroken
 from tests.faults.worker_entry import PLACES
 
 # Longer than drain.lease of the house (8 s): its claims are somebody else's by then.
@@ -27,15 +27,35 @@ def worker_killed(scene: Scene) -> Mend:
 @fault("processes", touches=("worker",), lasts=(5.0, 8.0), weight=3)
 def worker_dies_at_a_step(scene: Scene) -> Mend:
     """A worker that kills itself at the n-th call of one step of the way, before or after it."""
-    name = _worker(scene)
-    place = f"{scene.rng.choice(sorted(PLACES))}.{scene.rng.choice(('before', 'after'))}"
-    scene.house.notes.append(f"{name} dies at {place}")
-    scene.house.children.relaunch(name, CHAOS_CRASH=f"{place}:{scene.rng.randint(1, 12)}")
+    return _crash(scene, scene.rng.choice(sorted(PLACES)), scene.rng.choice(_SIDES))
+
+
+_SIDES = ("before", "after")
+
+
+def _crash(scene: Scene, place: str, side: str) -> Mend:
+    """Starts a worker again with one crash armed, and without it at the end."""
+    name, nth = _worker(scene), scene.rng.randint(1, 12)
+    scene.house.notes.append(f"{name} dies {side} {place}, call {nth}")
+    scene.house.children.relaunch(name, CHAOS_CRASH=f"{place}.{side}:{nth}")
 
     def mend() -> None:
         scene.house.children.relaunch(name, CHAOS_CRASH="")
 
     return mend
+
+
+def _crashing(place: str, side: str) -> Break:
+    return lambda scene: _crash(scene, place, side)
+
+
+# The same, each step by itself: dies_before_claim, dies_after_record…
+for _place in PLACES:
+    for _side in _SIDES:
+        _name = f"dies_{_side}_{_place.replace('.', '_')}"
+        FAULTS[_name] = Fault(
+            _name, "processes", _crashing(_place, _side), (6.0, 9.0), frozenset({"worker"}), mixed=False
+        )
 
 
 @fault("processes", touches=("worker",), lasts=_HANG)
