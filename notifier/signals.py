@@ -90,6 +90,29 @@ SIGNALS: dict[str, Signal] = {
             (_counter("intake_quarantined", "Events put into quarantine.", "reason"),),
         ),
         Signal(
+            "webhooks.batch",
+            "info",
+            "A batch of webhook bodies of the shops' platforms was read, and its events are in the inbox.",
+            ("bodies", "events", "waiting", "unchanged", "ignored", "quarantined", "seconds"),
+            (
+                _counter("webhook_bodies", "Webhook bodies read.", fields=("bodies",)),
+                _counter(
+                    "webhook_events",
+                    "Events in webhook bodies by end: handed in, waiting for their order, or telling nothing new.",
+                    fields=("events", "waiting", "unchanged"),
+                    by="end",
+                ),
+                _seconds("webhooks_batch", "Time from reading a batch of webhook bodies to its end."),
+            ),
+        ),
+        Signal(
+            "source.redacted",
+            "info",
+            "A platform demanded that people be forgotten; their orders, waiting events and event bodies are.",
+            ("shop", "orders", "waiting", "events"),
+            (_counter("source_redactions", "Demands to forget somebody that were obeyed.", "shop"),),
+        ),
+        Signal(
             "plan.decided",
             None,
             "An order event became a notification, or a reason for silence.",
@@ -243,6 +266,56 @@ SIGNALS: dict[str, Signal] = {
             "The gateway failed at a request by a fault of its own; the sender was answered 500.",
             (),
             (_counter("gateway_faults", "Requests that the gateway failed at by its own fault."),),
+        ),
+        Signal(
+            "gateway.events",
+            None,
+            "The gateway answered a request that handed in order events.",
+            ("queued", "duplicate", "rejected", "seconds"),
+            (
+                _counter(
+                    "gateway_events",
+                    "Order events handed in over HTTP.",
+                    fields=("queued", "duplicate", "rejected"),
+                    by="status",
+                ),
+                _seconds("gateway_events", "Time from the first byte of such a request to its answer."),
+            ),
+        ),
+        Signal(
+            "gateway.past_the_road",
+            "warning",
+            "Redis is away; the gateway wrote order events into the ledger itself.",
+            ("events",),
+            (
+                _counter(
+                    "gateway_past_the_road", "Order events that the gateway wrote into the ledger.", fields=("events",)
+                ),
+            ),
+        ),
+        Signal(
+            "gateway.unsigned",
+            "warning",
+            "A webhook was refused: no secret is configured for its source, or none of them signed it.",
+            ("shop", "source", "reason"),
+            (_counter("gateway_unsigned", "Webhooks whose signature was refused.", "shop", "source", "reason"),),
+        ),
+        Signal(
+            "gateway.keys_away",
+            "warning",
+            "A platform's public key could not be fetched; the webhook was answered 503, and comes again.",
+            (),
+            (_counter("gateway_keys_away", "Webhooks refused for want of the platform's public key."),),
+        ),
+        Signal(
+            "gateway.webhooks",
+            None,
+            "The gateway put a platform's webhook on the road.",
+            ("shop", "source", "seconds"),
+            (
+                _counter("gateway_webhooks", "Webhooks of platforms accepted by the gateway.", "shop", "source"),
+                _seconds("gateway_webhook", "Time from the last byte of a webhook to its answer.", "shop", "source"),
+            ),
         ),
         Signal(
             "gateway.receipts",

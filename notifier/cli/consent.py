@@ -41,9 +41,10 @@ def show(phone: str, shop: str | None, as_json: bool) -> None:
     number = _phone(runtime, phone, shop)
     with runtime.ledger.read() as conn:
         found = consent_history(conn, shop, number)
-    verdicts = [one for of in dict.fromkeys(one.shop for one in found) for one in _verdicts(found, of, runtime.clock())]
+    shops, now = dict.fromkeys(one.shop for one in found), runtime.clock()
+    verdicts = [one for of in shops for one in verdicts_of(found, of, now)]
     if as_json:
-        say_json({"phone": masked(number), "records": [_as_json(one) for one in found], "verdicts": verdicts})
+        say_json({"phone": masked(number), "records": [as_json_row(one) for one in found], "verdicts": verdicts})
     elif found:
         _say(number, found, verdicts)
     else:
@@ -52,7 +53,7 @@ def show(phone: str, shop: str | None, as_json: bool) -> None:
         raise click.exceptions.Exit(LEFT_OVER)
 
 
-def _verdicts(found: Sequence[ConsentEntry], shop: str, now: datetime) -> list[dict[str, Any]]:
+def verdicts_of(found: Sequence[ConsentEntry], shop: str, now: datetime) -> list[dict[str, Any]]:
     """What the records of one shop allow now, by channel and purpose."""
     records = [one for one in found if one.shop == shop]
     verdicts = []
@@ -66,7 +67,8 @@ def _verdicts(found: Sequence[ConsentEntry], shop: str, now: datetime) -> list[d
     return verdicts
 
 
-def _as_json(one: ConsentEntry) -> dict[str, Any]:
+def as_json_row(one: ConsentEntry) -> dict[str, Any]:
+    """A record as `consent show --json` gives it; without the phone, which whoever asks knows."""
     names = ("id", "shop", "channel", "purpose", "granted", "source", "at", "recorded_at", "event_id")
     return {name: plain(getattr(one, name)) for name in names}
 
@@ -161,7 +163,7 @@ def import_command(file: TextIO, skip_bad: bool) -> None:
     if found.bad and not skip_bad:
         raise Refused(f"nothing was imported: mend {_rows(len(found.bad))}, or add --skip-bad")
     with runtime.ledger.begin() as conn:
-        fresh = _news(conn, found.records)
+        fresh = news_among(conn, found.records)
         plans.insert_consents(conn, fresh, runtime.clock())
     known = len(found.records) - len(fresh)
     click.echo(f"{len(fresh)} imported, {known} known already, {len(found.bad)} left out")
@@ -169,7 +171,7 @@ def import_command(file: TextIO, skip_bad: bool) -> None:
         raise click.exceptions.Exit(LEFT_OVER)
 
 
-def _news(conn: Connection, records: Sequence[plans.NewConsent]) -> list[plans.NewConsent]:
+def news_among(conn: Connection, records: Sequence[plans.NewConsent]) -> list[plans.NewConsent]:
     """Those that the ledger does not hold yet, each once."""
     held: dict[tuple[str, str], list[plans.ConsentRecord | plans.NewConsent]] = {}
     for known in plans.consents(conn, sorted({(one.shop, one.phone) for one in records})):

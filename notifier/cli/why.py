@@ -37,13 +37,13 @@ def why(order: str, shop: str | None, as_json: bool) -> None:
     runtime = open_stores_for_command()
     with runtime.ledger.read() as conn:
         found = as_told(story(conn, order, shop), runtime.clock())
-    set_aside = _set_aside(runtime, order, shop)
+    waiting = _waiting(runtime, order, shop)
     if as_json:
-        say_json({"order": order, "orders": found, "quarantine": set_aside})
+        say_json({"order": order, "orders": found, "quarantine": waiting})
     else:
-        told = ["\n".join(_spoken(one)) for one in found] + [_quarantined(one) for one in set_aside]
+        told = ["\n".join(_spoken(one)) for one in found] + [_quarantined(one) for one in waiting]
         click.echo("\n\n".join(told) or _nobody(order, shop))
-    if not found and not set_aside:
+    if not found and not waiting:
         raise click.exceptions.Exit(LEFT_OVER)
 
 
@@ -52,18 +52,23 @@ def _nobody(order: str, shop: str | None) -> str:
     return f"nobody handed in an event of order {order}{of}. `notifier lanes` shows what waits in the inbox"
 
 
-def _set_aside(runtime: Runtime, order: str, shop: str | None) -> list[dict[str, Any]]:
-    """Events of this order in quarantine. Without Redis the ledger's story is still worth telling."""
+def _waiting(runtime: Runtime, order: str, shop: str | None) -> list[dict[str, Any]]:
+    """What `set_aside` finds. Without Redis the ledger's story is still worth telling."""
     try:
-        return [
-            {"id": item.id.decode(), "at": plain(item.at), "event": event.get("event")}
-            | {"reason": item.reason, "detail": item.detail}
-            for item in runtime.quarantine.list(QUARANTINE_MAX_LENGTH)
-            if (event := _body(item)) and _is_of(event, order, shop)
-        ]
+        return set_aside(runtime, order, shop, QUARANTINE_MAX_LENGTH)
     except RoadUnavailable as error:
         click.echo(f"without what is in quarantine: {error}", err=True)
         return []
+
+
+def set_aside(runtime: Runtime, order: str, shop: str | None, most: int) -> list[dict[str, Any]]:
+    """Events of this order (id or number) among the `most` oldest in quarantine. Raises RoadUnavailable."""
+    return [
+        {"id": item.id.decode(), "at": plain(item.at), "event": event.get("event")}
+        | {"reason": item.reason, "detail": item.detail}
+        for item in runtime.quarantine.list(most)
+        if (event := _body(item)) and _is_of(event, order, shop)
+    ]
 
 
 def _body(item: Quarantined) -> dict[str, Any]:

@@ -2,55 +2,96 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from http import HTTPStatus
 
-from fastapi import FastAPI
-from redis import Redis
+from fastapi import FastAPI, Request
 
 from notifier import telemetry
-from notifier.door import open_road
-from notifier.gateway.doors import Secrets, open_doors, verify_tokens
+from notifier.gateway.auth import Caller, Gate, SigningSecrets, signing_secrets
+from notifier.gateway.commit import Overloaded
+from notifier.gateway.docs_page import docs_route
+from notifier.gateway.doors import open_doors, verify_tokens
+from notifier.gateway.handing import Handover
 from notifier.gateway.health import Stores, health_routes
-from notifier.gateway.problems import install
+from notifier.gateway.keyring import KeyRing
+from notifier.gateway.openapi import API_VERSION, describe
+from notifier.gateway.problems import Refusal, install
+from notifier.gateway.rates import Want
 from notifier.gateway.receipts import receipt_routes
-from notifier.ledger import Ledger, open_ledger
-from notifier.settings import Settings, load_settings, secrets_of
+from notifier.gateway.v1_consents import ConsentWord, consent_routes
+from notifier.gateway.v1_events import events_route
+from notifier.gateway.v1_reads import read_routes
+from notifier.ledger import open_ledger
+from notifier.runtime import Runtime, open_runtime
+from notifier.settings import load_settings
 from notifier.streams import Receipts
 
+OPENAPI_PATH = "/v1/openapi.json"
+
+_TITLE = "notifier gateway"
 _DESCRIPTION = """\
-Providers report what became of messages to `/receipts/meta` and `/receipts/twilio`, signed as each of them signs.
-`/health` and `/metrics` are for your own network; publish only `/receipts/`. Errors are RFC 9457 problems.
+Shops hand in order events at `/v1/events` and ask what became of them. Providers report to `/receipts/`, signed as each
+of them signs. `/health` and `/metrics` are for your own network. Errors are RFC 9457 problems.
 """
 
+# The ledger's connections of this process: reading routes share them with the health checks and the way past Redis.
+POOL = 12
 
-def create_gateway(
-    settings: Settings, *, redis: Redis, ledger: Ledger, receipts: Receipts, secrets: Secrets
-) -> FastAPI:
-    """The gateway over these stores. secrets: those of every configured sender, by name; absent ones open no door."""
-    known = {name: secrets.get(name, {}) for name in settings.senders}
-    gateway = FastAPI(
-        title="notifier gateway",
-        version=version("notifier"),
-        description=_DESCRIPTION,
-        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        redoc_url=None,
-    )
+
+def create_gateway(runtime: Runtime, receipts: Receipts, signing: SigningSecrets | None = None) -> FastAPI:
+    """The gateway over these parts. The secrets of senders open the doors for receipts: absent ones open none.
+
+    signing: secrets with which shops may sign what they hand in, in place of showing a key.
+    """
+    settings = runtime.settings
+    gate, handover = Gate(KeyRing(runtime.ledger), signing or {}), Handover(runtime)
+    gateway = FastAPI(title=_TITLE, version=API_VERSION, docs_url=None, redoc_url=None, openapi_url=OPENAPI_PATH)
     install(gateway)
-    doors = open_doors(settings, known)
-    gateway.router.routes.extend(receipt_routes(doors, receipts, settings.public_url, verify_tokens(settings, known)))
-    gateway.include_router(health_routes(Stores(redis, ledger, settings.key_prefix)))
+    # First, for it is asked for most, and routes are tried in their order.
+    gateway.router.routes.insert(0, events_route(gate, handover))
+    secrets = {name: sender.secrets for name, sender in runtime.senders.items()}
+    doors = open_doors(settings, secrets)
+    gateway.router.routes.extend(receipt_routes(doors, receipts, settings.public_url, verify_tokens(settings, secrets)))
+    admit = _admit(gate, handover)
+    gateway.include_router(read_routes(runtime, admit))
+    gateway.include_router(consent_routes(runtime, admit))
+    gateway.include_router(health_routes(Stores(runtime.redis, runtime.ledger, settings.key_prefix)))
+    gateway.router.routes.append(docs_route(OPENAPI_PATH))
+    gateway.openapi = describe(gateway, _TITLE, _DESCRIPTION, (ConsentWord,))  # type: ignore[method-assign]
     return gateway
 
 
 def app() -> FastAPI:
-    """The gateway of this process, for `uvicorn --factory notifier.gateway:app`. Raises SettingsError."""
+    """The gateway of this process, for `uvicorn --factory notifier.gateway:app`. Raises SettingsError, CatalogError."""
     settings = load_settings()
     telemetry.configure(settings.log_level)
-    redis = open_road(settings.road_url)
-    return create_gateway(
-        settings,
-        redis=redis,
-        ledger=open_ledger(settings.ledger_url),
-        receipts=Receipts(redis, settings.key_prefix),
-        secrets={name: secrets_of(name) for name in settings.senders},
-    )
+    ledger = open_ledger(settings.ledger_url, pool_size=POOL)
+    runtime = replace(open_runtime(settings, _leave_to_the_tick), ledger=ledger)
+    return create_gateway(runtime, Receipts(runtime.redis, settings.key_prefix), signing_secrets(settings.shops))
+
+
+def _leave_to_the_tick(lane: str, channel: str) -> bool:
+    """The gateway wakes nobody: what it writes into the ledger by itself it writes while Redis is away."""
+    return False
+
+
+def _admit(gate: Gate, handover: Handover) -> Callable[[str], Callable[[Request], Awaitable[Caller]]]:
+    def admit(scope: str) -> Callable[[Request], Awaitable[Caller]]:
+        async def known(request: Request) -> Caller:
+            """Who calls, when the key has the scope and is within its rate. Raises Refusal."""
+            caller = await gate.admit(request.headers, scope)
+            try:
+                wait = await handover.may_read(Want(caller.holder, caller.rate, 1))
+            except Overloaded:
+                detail = "Too many requests are waiting. Please send this one again."
+                raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded", detail, again=True) from None
+            if wait:
+                detail = "This key asks for more than its rate allows."
+                raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "rate", detail, again=True, retry_after=wait)
+            return caller
+
+        return known
+
+    return admit

@@ -37,7 +37,7 @@ class Live(BaseModel):
 
 
 class Ready(BaseModel):
-    status: Literal["ready", "degraded"] = Field(description="degraded: receipts are taken, the ledger is away.")
+    status: Literal["ready", "degraded"] = Field(description="degraded: one store is away, the other takes what comes.")
     redis: State
     ledger: State
 
@@ -92,14 +92,14 @@ def health_routes(stores: Stores, now: Callable[[], datetime] = lambda: datetime
     async def live() -> Live:
         return Live()
 
-    @router.get("/health/ready", tags=["health"], summary="Receipts can be taken", response_model=Ready)
+    @router.get("/health/ready", tags=["health"], summary="Something can be taken", response_model=Ready)
     async def ready() -> Ready | Response:
         states = await _states(stores)
-        if states["redis"] == "away":
-            detail = "Redis is away: receipts cannot be kept."
+        if set(states.values()) == {"away"}:
+            detail = "Redis and the ledger are away: nothing can be kept."
             return problem(Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", detail, again=True), **states)
-        # Without the ledger receipts still have their place: refusing them would only make providers ask again.
-        return Ready(status="ready" if states["ledger"] == "up" else "degraded", **states)
+        # With one of them there is a place for order events: a balancer that closed the door would only lose them.
+        return Ready(status="ready" if set(states.values()) == {"up"} else "degraded", **states)
 
     @router.get("/metrics", tags=["metrics"], summary="Prometheus metrics", response_class=Response)
     async def metrics() -> Response:

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from notifier import telemetry
 from notifier.channels.meta import verify_subscription
 from notifier.gateway.bodies import read_body
-from notifier.gateway.commit import GroupCommit
+from notifier.gateway.commit import Grouped, Overloaded
 from notifier.gateway.doors import Door
 from notifier.gateway.problems import Refusal, refused
 from notifier.road import RoadUnavailable
@@ -28,12 +28,18 @@ from notifier.streams import Receipts
 LARGE = 64 * 1024
 
 
+Body = tuple[str, bytes, str]
+"""provider, raw body, query string"""
+
+Append = Grouped[Body, bool]
+
+
 class ReceiptRoute:
     """POST /receipts/<provider>. public_url: how the provider calls us, for the schemes that sign the address too."""
 
-    def __init__(self, door: Door, commit: GroupCommit, public_url: str) -> None:
+    def __init__(self, door: Door, append: Append, public_url: str) -> None:
         self._door = door
-        self._commit = commit
+        self._append = append
         self._public_url = public_url.rstrip("/")
         self.path = f"/receipts/{door.provider}"
 
@@ -57,8 +63,8 @@ class ReceiptRoute:
             detail = "The signature is missing, or not made with our secret."
             raise Refusal(HTTPStatus.UNAUTHORIZED, "signature", detail)
         try:
-            kept = await self._commit.append(self._door.provider, body, query)
-        except RoadUnavailable as error:
+            kept = await self._append((self._door.provider, body, query))
+        except (RoadUnavailable, Overloaded) as error:
             raise _again("road-away", "The receipt could not be kept. Please send it again.") from error
         if not kept:
             raise _again("road-full", "Too many receipts are waiting. Please send it again later.")
@@ -73,8 +79,8 @@ def receipt_routes(
     doors: tuple[Door, ...], receipts: Receipts, public_url: str, tokens: tuple[str, ...]
 ) -> list[Route]:
     """A POST a door, and Meta's handshake. Plain Starlette routes: nothing of a receipt is validated here."""
-    commit = GroupCommit(receipts)
-    routes = [ReceiptRoute(door, commit, public_url) for door in doors]
+    append = Grouped(receipts.append_many)
+    routes = [ReceiptRoute(door, append, public_url) for door in doors]
 
     async def handshake(request: Request) -> Response:
         challenge = verify_subscription(request.query_params, tokens)

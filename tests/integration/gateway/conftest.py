@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,9 +13,11 @@ from redis import Redis
 
 from notifier.door import open_road
 from notifier.gateway import create_gateway
+from notifier.gateway.auth import SigningSecrets
+from notifier.gateway.doors import Secrets
 from notifier.ledger import Ledger
-from notifier.settings import Settings, load_settings
 from notifier.streams import Receipts
+from tests.fixtures.runtime import make_runtime
 
 PREFIX = "gw:"
 PUBLIC_URL = "https://notify.example.com"
@@ -34,7 +36,7 @@ SENDERS = {
     "nile-sms": sender("twilio", account_sid=ACCOUNT),
     "kiln-sms": sender("twilio", account_sid="AC00000000000000000000000000000002"),
 }
-SECRETS = {
+SECRETS: Secrets = {
     "nile-wa": {"app_secret": ("new-secret", "old-secret"), "verify_token": ("nile-word",)},
     "kiln-wa": {"app_secret": ("kiln-secret",), "verify_token": ("kiln-word",)},
     "nile-sms": {"auth_token": ("nile-token", "nile-token-before")},
@@ -42,23 +44,35 @@ SECRETS = {
 }
 
 
-@pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    (tmp_path / "none.toml").touch()
-    monkeypatch.setenv("NOTIFIER_CONFIG", str(tmp_path / "none.toml"))
-    return load_settings(key_prefix=PREFIX, public_url=PUBLIC_URL + "/", senders=SENDERS)
-
+SHOPS = {
+    "tigris": {
+        "display_name": "Tigris Kilns",
+        "country": "IQ",
+        "default_locale": "ar",
+        "routes": [{"whatsapp": "kiln-wa", "sms": "nile-sms"}],
+    }
+}
 
 Build = Callable[..., FastAPI]
 
 
 @pytest.fixture
-def build(settings: Settings, sqlite_ledger: Ledger) -> Build:
-    """A gateway over this Redis; whatever else is given replaces the usual part."""
+def build(sqlite_ledger: Ledger) -> Build:
+    """A gateway over this Redis; whatever else is given replaces the usual part. Shops: nile and tigris."""
 
-    def build(redis: Redis, **parts: Any) -> FastAPI:
-        usual = {"ledger": sqlite_ledger, "receipts": Receipts(redis, PREFIX), "secrets": SECRETS}
-        return create_gateway(settings, redis=redis, **{**usual, **parts})
+    def build(
+        redis: Redis,
+        *,
+        ledger: Ledger = sqlite_ledger,
+        receipts: Any = None,
+        secrets: Secrets = SECRETS,
+        signing: SigningSecrets | None = None,
+        **changes: Any,
+    ) -> FastAPI:
+        said: dict[str, Any] = {"key_prefix": PREFIX, "public_url": PUBLIC_URL + "/", "senders": SENDERS, "shops": SHOPS}
+        runtime = make_runtime(ledger, redis, **said, **changes)
+        senders = {name: replace(sender, secrets=secrets.get(name, {})) for name, sender in runtime.senders.items()}
+        return create_gateway(replace(runtime, senders=senders), receipts or Receipts(redis, PREFIX), signing)
 
     return build
 
