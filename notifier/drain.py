@@ -13,16 +13,12 @@ leases of its claims make that safe.
 
 from __future__ import annotations
 
-import heapq
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import count
 from math import ceil
-from typing import NamedTuple
 
 from notifier import telemetry, wake
 from notifier.carry import Carried, Triage, admit, give_back, guard, watch_portfolio
@@ -33,8 +29,8 @@ from notifier.ids import new_id
 from notifier.inbox import RoadUnavailable
 from notifier.lane_hold import HOLD, LaneHold
 from notifier.ledger import Connection, LedgerUnavailable, breakers, claims, steps
-from notifier.limits import Lease
 from notifier.limits.sender import AHEAD
+from notifier.permits import Waiting
 from notifier.policy.breaker import Breaker, admits, probing
 from notifier.policy.fairness import Flow, shares
 from notifier.record import Recorded, Result, not_started, record, result_of
@@ -46,9 +42,6 @@ RECORD_WITHIN = timedelta(milliseconds=25)
 
 # The longest silence in one turn: a stop, a new wake-up and an expiring hold are seen at least this often.
 TURN = timedelta(milliseconds=200)
-
-# A limiter that has nothing for longer than this is not worth waiting for with claimed messages in hand.
-PATIENCE = timedelta(seconds=1)
 
 # Between two tries to record while the ledger is away.
 LEDGER_PAUSE = timedelta(seconds=1)
@@ -70,15 +63,6 @@ class DrainReport:
     more: bool = False
 
 
-class _Ripe(NamedTuple):
-    """A message with its permit: from `at` (monotonic) on it may start. order: who came first at the same moment."""
-
-    at: float
-    order: int
-    carried: Carried
-    lease: Lease
-
-
 @dataclass(slots=True)
 class Drain:
     """One drain at work. Tests call `turn()` by hand; `drain()` below is the loop."""
@@ -92,17 +76,15 @@ class Drain:
     closing: bool = False  # claim nothing more: the slice ended, or the worker stops
     report: DrainReport = field(init=False)
     _claimed: list[Carried] = field(default_factory=list)  # claimed and rendered; the recipients' limits not asked yet
-    _ready: deque[Carried] = field(default_factory=deque)  # admitted, without a permit
-    _ripening: list[_Ripe] = field(default_factory=list)  # a heap
-    _order: count[int] = field(default_factory=count)
+    _waiting: Waiting = field(init=False)  # admitted, not started
     _results: list[Result] = field(default_factory=list)
     _oldest_result: float = 0.0
-    _wait_until: float = 0.0  # monotonic: the limiter has nothing before
     _probing: bool = False  # a breaker of the lane is half open
     _doubtful: bool = False  # a commit failed: perhaps only its reply, and the ledger holds claims that we never saw
 
     def __post_init__(self) -> None:
         self.report = DrainReport(self.lane)
+        self._waiting = Waiting(self.lane, self.runtime.limiter)
 
     @property
     def busy(self) -> bool:
@@ -113,7 +95,7 @@ class Drain:
     @property
     def unstarted(self) -> int:
         """How many messages are claimed and wait for their start."""
-        return len(self._claimed) + len(self._ready) + len(self._ripening)
+        return len(self._claimed) + len(self._waiting)
 
     @property
     def _settled(self) -> bool:
@@ -127,7 +109,6 @@ class Drain:
         if room or self._must_record():
             self._transact(room)
         self._admit()
-        self._lease_permits()
         self._start()
         self.listen(self._pause())
         self.report.turns += 1
@@ -135,26 +116,15 @@ class Drain:
 
     def release(self) -> None:
         """Hands back what was not started, with its permits and tokens: those requests cannot have left."""
-        unused = sorted(self._ripening)
-        admitted = [*self._ready, *(ripe.carried for ripe in unused)]
+        admitted = self._waiting.messages
+        unused = self._waiting.clear()
         self._results.extend(Result.released(carried) for carried in [*self._claimed, *admitted])
         self._claimed.clear()
-        self._ready.clear()
-        self._ripening.clear()
         try:
-            self._return_permits(unused)
+            self._waiting.give_back(unused)
             give_back(self.runtime, self.lane, admitted)
         except RoadUnavailable as error:  # permits are void then, and tokens come back by themselves
             telemetry.note("road.away", where="drain", wait=0.0, error=error)
-
-    def _return_permits(self, unused: Sequence[_Ripe]) -> None:
-        """The last lease first: what came back makes the one before it the last one again."""
-        counted = Counter(ripe.lease.token for ripe in unused)
-        leases = {ripe.lease.token: ripe.lease for ripe in unused}
-        for lease in sorted(leases.values(), key=lambda lease: lease.taken_at, reverse=True):
-            taken_back = self.runtime.limiter.give_back(self.lane, lease, counted[lease.token])
-            if not taken_back or counted[lease.token] < len(lease.starts):
-                return
 
     def settle(self) -> None:
         """Records what came back, now."""
@@ -174,21 +144,25 @@ class Drain:
 
     def _room(self) -> int:
         """How many deliveries to claim now: what the limiter can admit within AHEAD, and the provider take at once."""
-        if not self.hungry or self.closing or time.monotonic() < self._wait_until:
+        if not self.hungry or self.closing or time.monotonic() < self._waiting.wait_until:
             return 0
         settings = self.runtime.settings
         admitted = ceil(settings.senders[self.lane].rate * AHEAD.total_seconds()) + 1
         held = self.unstarted
         if held * 2 > admitted:  # a claim a message would be a commit a message
             return 0
-        free = self.runtime.in_flight(self.lane) - held - self.transport.in_flight
+        most = self.runtime.in_flight(self.lane)
+        free = most - held - self.transport.in_flight
+        # Answers trickle in one by one: claiming as many at a time made 496 of 538 claims smaller than 20 rows.
+        if self.transport.in_flight and free * 2 < min(settings.drain.batch, most):
+            return 0
         return max(0, min(settings.drain.batch, admitted - held, free))
 
     def _must_record(self) -> bool:
         if not self._results:
             return self._doubtful and self._settled
         aged = time.monotonic() - self._oldest_result >= RECORD_WITHIN.total_seconds()
-        return aged or self.closing or not (self.transport.in_flight or self._ripening)
+        return aged or self.closing or not (self.transport.in_flight or self._waiting.ripening)
 
     def _transact(self, room: int) -> None:
         """Records what came back and claims up to `room` of what may go next: one transaction, one commit."""
@@ -209,7 +183,7 @@ class Drain:
         self._results.clear()
         self._claimed.extend(triage.ready)
         if after.slowed:
-            self._void_permits()
+            self._waiting.void()
         self.report.claimed += claimed
         self.report.outcomes.update(after.counts)
         self.report.outcomes.update(suppressed=triage.suppressed, failed=triage.failed)
@@ -260,39 +234,17 @@ class Drain:
             return
         admitted, denied = admit(self.runtime, self.lane, self._claimed)
         self._claimed.clear()
-        self._ready.extend(admitted)
+        self._waiting.ready.extend(admitted)
         self._results.extend(Result(carried, denial) for carried, denial in denied)
 
-    def _lease_permits(self) -> None:
-        if not self._ready or time.monotonic() < self._wait_until:
-            return
-        lease = self.runtime.limiter.lease(self.lane, len(self._ready))
-        for start in lease.starts:
-            ripe = _Ripe(lease.taken_at + start, next(self._order), self._ready.popleft(), lease)
-            heapq.heappush(self._ripening, ripe)
-        self._wait_until = time.monotonic() + lease.wait.total_seconds()
-        if self._ready and lease.wait > PATIENCE:
-            self._let_go()
-
-    def _void_permits(self) -> None:
-        """The sender was too fast: permits from before the limiter heard of it would only be refused as well."""
-        self._ready.extendleft(ripe.carried for ripe in sorted(self._ripening, reverse=True))
-        self._ripening.clear()
-
-    def _let_go(self) -> None:
-        """Hands back what would wait too long for a permit; what has one goes on, or a slow sender never sends."""
-        give_back(self.runtime, self.lane, self._ready)
-        self._results.extend(Result.released(carried) for carried in self._ready)
-        self._ready.clear()
-
     def _start(self) -> None:
-        """Starts every request whose permit is ripe; one that was overtaken by its permit's end needs another."""
-        while self._ripening and (moment := time.monotonic()) >= self._ripening[0].at:
-            ripe = heapq.heappop(self._ripening)
-            if moment - ripe.at > ripe.lease.late.total_seconds():
-                self._ready.appendleft(ripe.carried)
-            else:
-                self._submit(ripe.carried)
+        """Leases permits, and starts every request whose permit is ripe."""
+        late = self._waiting.lease()
+        if late:
+            self._results.extend(Result.released(carried) for carried in late)
+            give_back(self.runtime, self.lane, late)
+        for carried in self._waiting.started():
+            self._submit(carried)
 
     def _submit(self, carried: Carried) -> None:
         """Starts one request, unless this process slept through the lease: a sweep has decided about it meanwhile."""
@@ -309,12 +261,12 @@ class Drain:
         """Until the next thing that we know of: a ripe permit, a result to record, the limiter's next grant."""
         moment = time.monotonic()
         nexts = [moment + TURN.total_seconds()]
-        if self._ripening:
-            nexts.append(self._ripening[0].at)
+        if self._waiting.next_at is not None:
+            nexts.append(self._waiting.next_at)
         if self._results:
             nexts.append(moment if self._must_record() else self._oldest_result + RECORD_WITHIN.total_seconds())
-        if self._ready or (self.hungry and self._wait_until > moment):
-            nexts.append(self._wait_until)
+        if self.hungry and self._waiting.wait_until > moment:
+            nexts.append(self._waiting.wait_until)
         if self._room() or not (self.busy or (self.hungry and not self.closing)):
             nexts.append(moment)
         return timedelta(seconds=max(0.0, min(nexts) - moment))

@@ -6,15 +6,17 @@ Plain `create_engine` users of the database see the usual `alembic_version` tabl
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.runtime.environment import EnvironmentContext
-from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 
 from notifier.ledger.engine import Ledger
+
+# Alembic is imported where it works: a worker never migrates, and its 11 MB would stay with it for life.
+if TYPE_CHECKING:
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
 
 UPGRADE_LOCK = 0x6E6F7469  # PostgreSQL advisory lock: any number of ours alone ("noti")
 
@@ -41,6 +43,9 @@ def pending(ledger: Ledger) -> list[str]:
 
 
 def _script() -> ScriptDirectory:
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -48,11 +53,16 @@ def _script() -> ScriptDirectory:
 
 
 def _pending(conn: Connection) -> list[str]:
+    from alembic.migration import MigrationContext
+
     current = MigrationContext.configure(conn).get_current_heads()
     return [step.revision for step in _script().iterate_revisions("heads", current)][::-1]
 
 
 def _run(conn: Connection) -> None:
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+
     script = _script()
 
     def to_heads(current: tuple[str, ...], _context: MigrationContext) -> object:
