@@ -297,11 +297,11 @@ def killed_after(world: World, transport: Scripted, point: str) -> Drain:
     if point == "claim":
         return work
     work._admit()
-    while work._ready:
-        work._lease_permits()
+    while work._waiting.ready:
+        work._waiting.lease()
     if point == "permits":
         return work
-    while work._ripening:
+    while work._waiting.ripening:
         work._start()
     if point == "poll":
         work.listen(timedelta(0))
@@ -416,12 +416,11 @@ class TestSlowSenders:
         work = drain_of(world, transport)
         work._transact(1)
         work._admit()
-        while not work._ripening:
-            work._lease_permits()
-        [ripe] = work._ripening
-        work._ripening[:] = [ripe._replace(at=ripe.at - ripe.lease.late.total_seconds() - 1)]
-        work._start()
-        assert (transport.sent, list(work._ready)) == ([], [ripe.carried])
+        while not work._waiting.ripening:
+            work._waiting.lease()
+        [ripe] = work._waiting.ripening
+        work._waiting.ripening[:] = [ripe._replace(at=ripe.at - ripe.lease.late.total_seconds() - 1)]
+        assert (list(work._waiting.started()), list(work._waiting.ready)) == ([], [ripe.carried])
         run(work)
         assert (len(transport.sent), states(world)) == (1, {"accepted": 1})
 
@@ -432,7 +431,7 @@ class TestSlowSenders:
         work = drain_of(World(runtime, world.clock, []), transport)
         while not work.report.outcomes["requeued"]:
             work.turn()
-        assert (len(transport.sent), work._ripening, len(work._ready)) == (1, [], 3)
+        assert (len(transport.sent), work._waiting.ripening, len(work._waiting.ready)) == (1, [], 3)
         work.release()
         work.settle()
         assert states(world) == {"queued": 4}
