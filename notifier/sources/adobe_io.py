@@ -14,13 +14,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from pydantic import Field
 
 from notifier.channels.reading import load_json
 from notifier.sources.batches import together
@@ -52,6 +53,14 @@ _PEM = "-----BEGIN"
 _PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+\.pem")
 _CHALLENGE = re.compile(r"[\x20-\x7e]{1,512}")
 _KIND = re.compile(r"(?:.*\.)?((?:observer|plugin)\..+)")
+
+
+class AdobeOptions(MagentoOptions):
+    """Options of kind adobe_io."""
+
+    ask_for_orders: bool = Field(
+        False, description="Shipments and the like ask for their order too: for registrations without order events."
+    )
 
 
 def greet(knock: Knock) -> Ping | None:
@@ -104,21 +113,22 @@ def _read(event: Node, headers: Headers, shop: SourceShop) -> Parsed:
         raise value.malformed("an object with the fields of the subscription", REMEDY)
     if _unchanged(value):
         return Parsed(ignored="the order's status did not change")
-    return _asking(READERS[RESOURCES[name]](value, shop), RESOURCES[name])
+    return _asking(READERS[RESOURCES[name]](value, shop), RESOURCES[name], cast(AdobeOptions, shop.options))
 
 
-def _asking(parsed: Parsed, resource: str) -> Parsed:
+def _asking(parsed: Parsed, resource: str, options: AdobeOptions) -> Parsed:
     """The question for the order, where there is no phone to tell: real events often have none (A3.2).
 
     Of an order itself nothing else is kept: with its status in the order book, the answer would be no news. What
-    belongs to an order waits for the answer in the book.
+    belongs to an order finds it in the book.
     """
     wanted = tuple(LookUp(one.event.order_id, resource) for one in parsed.events if one.joins)
-    if resource == "order":
-        bare = (LookUp(one.order_id, resource) for one in parsed.orders if one.status is None and not parsed.events)
-        asks = wanted + tuple(bare)
-        return Parsed(needs_order=asks) if asks else parsed
-    return replace(parsed, needs_order=wanted)
+    if resource != "order":
+        return replace(parsed, needs_order=wanted) if options.ask_for_orders else parsed
+    # All that Adobe's starter kit subscribes: ids and times. What became of the order, it must be asked.
+    bare = tuple(LookUp(one.order_id, resource) for one in parsed.orders if one.status is None and not parsed.events)
+    asks = wanted or bare
+    return Parsed(needs_order=asks) if asks else parsed
 
 
 def _unchanged(value: Node) -> bool:
@@ -164,7 +174,7 @@ SOURCE: Final = Source(
     "adobe_io",
     verify,
     parse,
-    options=MagentoOptions,
+    options=AdobeOptions,
     keeps=("x-adobe-event-code",),
     methods=("GET", "POST"),
     greet=greet,
