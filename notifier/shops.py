@@ -60,9 +60,9 @@ def _template_faults(settings: Settings, catalog: Catalog) -> list[str]:
     places = {"events": settings.events} | {
         f"shops.{name}.events": shop.events for name, shop in settings.shops.items()
     }
-    known = ", ".join(sorted(catalog.templates))
+    where, known = f"in {settings.config_dir}/templates", ", ".join(sorted(catalog.templates))
     return [
-        f'{place}."{event}".template: no template named {rule.template} in {settings.config_dir}/templates; known: {known}'
+        f'{place}."{event}".template: no template named {rule.template} {where}; known: {known}'
         for place, rules in places.items()
         for event, rule in rules.items()
         if rule.template and rule.template not in catalog.templates
