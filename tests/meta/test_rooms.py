@@ -35,7 +35,7 @@ FLOORS = (
     {"runtime"},
     {"effects", "follow"},
     {"carry", "demands", "intake", "notices", "replay"},
-    {"bypass", "receipts", "record", "webhooks"},
+    {"bypass", "permits", "receipts", "record", "webhooks"},
     {"waiting", "webhook_bypass"},
     {"drain", "loops", "sweeps"},
     {"gateway", "sandbox"},

@@ -435,3 +435,17 @@ class TestSlowSenders:
         work.release()
         work.settle()
         assert states(world) == {"queued": 4}
+
+    def test_requests_that_hang_do_not_keep_the_free_places_empty(self, world: World) -> None:
+        due(world, 8)
+        runtime = make_runtime(
+            world.ledger, world.runtime.redis, clock=world.clock, senders={"nile-wa": {"in_flight": 4}}
+        )
+        transport = Scripted(hold=True)
+        work = drain_of(World(runtime, world.clock, []), transport)
+        while transport.in_flight < 4:
+            work.turn()
+        transport.lose_all_but(3)
+        assert work._room() == 0
+        work._claimed_at -= drain_module.CLAIM_WITHIN.total_seconds()
+        assert work._room() == 1
