@@ -21,6 +21,7 @@ from notifier.ledger import LedgerUnavailable
 from notifier.receipts import take_receipts
 from notifier.runtime import Runtime
 from notifier.streams import Item, StreamReader
+from notifier.webhooks import take_webhooks
 
 # How long a read blocks: a stop is seen at least this often.
 BLOCK = timedelta(milliseconds=500)
@@ -30,6 +31,7 @@ FIRST_PAUSE, LAST_PAUSE = timedelta(milliseconds=500), timedelta(seconds=15)
 
 # Webhook bodies in one transaction. One may hold 1,000 updates, so a batch is smaller than intake's.
 RECEIPTS_BATCH = 200
+WEBHOOKS_BATCH = 200
 
 # What passes by itself, and is waited out. An inbox that is full is none of its messages' fault either.
 AWAY = (LedgerUnavailable, RoadUnavailable, InboxFull)
@@ -47,6 +49,11 @@ def pump_receipts(runtime: Runtime, stop: threading.Event) -> None:
     pump(runtime, _receipts_reader(runtime), _receipts, RECEIPTS_BATCH, "receipts", stop)
 
 
+def pump_webhooks(runtime: Runtime, stop: threading.Event) -> None:
+    """Takes the webhooks of the shops' platforms through as they arrive, until stop is set."""
+    pump(runtime, _webhooks_reader(runtime), _webhooks, WEBHOOKS_BATCH, "webhooks", stop)
+
+
 def intake_once(runtime: Runtime, stop: threading.Event) -> int:
     """Takes in what waits now; returns how many events. Ends when ledger or road are away: the next goes on."""
     return _once(runtime, _inbox_reader(runtime), _intake, runtime.settings.inbox.batch, "intake", stop)
@@ -55,6 +62,11 @@ def intake_once(runtime: Runtime, stop: threading.Event) -> int:
 def receipts_once(runtime: Runtime, stop: threading.Event) -> int:
     """Applies what waits now; returns how many webhook bodies. Ends as `intake_once` does."""
     return _once(runtime, _receipts_reader(runtime), _receipts, RECEIPTS_BATCH, "receipts", stop)
+
+
+def webhooks_once(runtime: Runtime, stop: threading.Event) -> int:
+    """Takes through what waits now; returns how many webhook bodies. Ends as `intake_once` does."""
+    return _once(runtime, _webhooks_reader(runtime), _webhooks, WEBHOOKS_BATCH, "webhooks", stop)
 
 
 def _intake(runtime: Runtime, reader: StreamReader, items: Sequence[Item]) -> None:
@@ -74,6 +86,11 @@ def _receipts(runtime: Runtime, reader: StreamReader, items: Sequence[Item]) -> 
         doubles=report.doubles,
         seconds=time.monotonic() - begun,
     )
+
+
+def _webhooks(runtime: Runtime, reader: StreamReader, items: Sequence[Item]) -> None:
+    take_webhooks(runtime, items, runtime.clock())
+    reader.done([item.id for item in items])
 
 
 def pump(runtime: Runtime, reader: StreamReader, move: Move, batch: int, where: str, stop: threading.Event) -> None:
@@ -132,6 +149,10 @@ def _inbox_reader(runtime: Runtime) -> StreamReader:
 
 def _receipts_reader(runtime: Runtime) -> StreamReader:
     return _reader(runtime, f"{runtime.settings.key_prefix}receipts", "receipts")
+
+
+def _webhooks_reader(runtime: Runtime) -> StreamReader:
+    return _reader(runtime, f"{runtime.settings.key_prefix}webhooks", "webhooks")
 
 
 def _reader(runtime: Runtime, stream: str, group: str) -> StreamReader:

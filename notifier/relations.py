@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from notifier.channels import ADAPTERS
 from notifier.events import EVENT_KINDS
+from notifier.sources import SOURCES, option_faults
 
 if TYPE_CHECKING:
     from notifier.settings import RouteRule, Settings
@@ -76,16 +77,37 @@ def _named(route: RouteRule) -> list[tuple[str, str]]:
 
 
 def _sender_faults(settings: Settings) -> Iterator[str]:
-    folded: dict[str, str] = {}
+    names: dict[str, str] = {}
     for name, sender in settings.senders.items():
-        key = re.sub(r"[^A-Za-z0-9]", "_", name).upper()
-        if key in folded:
-            yield f"senders.{name}: its secrets are named like those of {folded[key]}; rename one of the two"
-        folded[key] = name
+        key = folded(name)
+        if key in names:
+            yield f"senders.{name}: its secrets are named like those of {names[key]}; rename one of the two"
+        names[key] = name
         if sender.provider not in ADAPTERS:
             yield f"senders.{name}.provider: no provider is called {sender.provider}; there are {', '.join(ADAPTERS)}"
         if (sender.portfolio is None) != (sender.portfolio_tier is None):
             yield f"senders.{name}: portfolio and portfolio_tier limit only together; give both, or neither"
 
 
-RULES = (_drain_faults, _pause_faults, _event_faults, _route_faults, _sender_faults)
+def _source_faults(settings: Settings) -> Iterator[str]:
+    names: dict[str, str] = {}
+    for shop_name, shop in settings.shops.items():
+        for name, source in shop.sources.items():
+            place = f"shops.{shop_name}.sources.{name}"
+            key = f"{folded(shop_name)}_{folded(name)}"
+            if key in names:
+                yield f"{place}: its secret is named like that of {names[key]}; rename one of the two"
+            names[key] = place
+            if source.kind not in SOURCES:
+                yield f"{place}.kind: no platform is called {source.kind}; there are {', '.join(SOURCES)}"
+                continue
+            for fault in option_faults(source.kind, source.options):
+                yield f"{place}.options.{fault}"
+
+
+def folded(name: str) -> str:
+    """A name as it appears in the names of environment variables."""
+    return re.sub(r"[^A-Za-z0-9]", "_", name).upper()
+
+
+RULES = (_drain_faults, _pause_faults, _event_faults, _route_faults, _sender_faults, _source_faults)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 from redis import Redis
 
@@ -21,6 +22,7 @@ from notifier.limits import Limiter
 from notifier.policy.fallback import silence_deadline
 from notifier.policy.shop import ShopRules
 from notifier.settings import Settings, secrets_of
+from notifier.shop_sources import ShopSource, SourceKey, shop_sources
 from notifier.shops import shop_rules
 from notifier.streams import Quarantine
 from notifier.transport import Transport
@@ -53,6 +55,11 @@ class Runtime:
     rules: Mapping[str, ShopRules]
     publish: Publish
     clock: Callable[[], datetime] = utc_now
+
+    @cached_property
+    def sources(self) -> Mapping[SourceKey, ShopSource]:
+        """The platforms that tell the shops' orders. Raises SettingsError, MappingError at the first look."""
+        return shop_sources(self.settings)
 
     def wake(self, lanes: Iterable[str]) -> int:
         """Asks for a drain of each lane, once while an earlier asking is unanswered; returns how many it published.
@@ -116,7 +123,9 @@ def open_runtime(settings: Settings, publish: Publish) -> Runtime:
     """
     catalog = load_catalog(settings.config_dir / "templates")
     rules = shop_rules(settings, catalog)
-    return replace(open_stores(settings, publish), catalog=catalog, rules=rules)
+    runtime = replace(open_stores(settings, publish), catalog=catalog, rules=rules)
+    _ = runtime.sources  # a faulty mapping is found now, not at the first webhook
+    return runtime
 
 
 def open_stores(settings: Settings, publish: Publish) -> Runtime:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -160,6 +159,20 @@ class RouteRule(_Section):
     sms: str | None = Field(None, description="Sender for SMS.")
 
 
+class SourceSettings(_Section):
+    """A platform that tells the shop's orders. Its secrets are NOTIFIER_SOURCE_<SHOP>_<SOURCE>_SECRET, by commas."""
+
+    kind: str = Field(description="Name of the platform: shopify, woocommerce… (docs/sources).")
+    wait_for_order: Duration = Field(
+        timedelta(minutes=10), description="How long an event without phone or number waits for its order's own body."
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="Options of the kind: see its page.")
+    look_up: dict[str, str] = Field(
+        default_factory=dict,
+        description="Whom to ask for the rest of an order: kind and base_url; credentials are NOTIFIER_LOOKUP_….",
+    )
+
+
 class ShopSettings(_Section):
     """A tenant."""
 
@@ -178,6 +191,9 @@ class ShopSettings(_Section):
     routes: Annotated[tuple[RouteRule, ...], AfterValidator(_some)] = Field(description="Which sender carries what.")
     events: dict[str, EventRule] = Field(
         default_factory=dict, description="Rules of this shop for single events, over [events]."
+    )
+    sources: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")], SourceSettings] = Field(
+        default_factory=dict, description="Platforms that call /v1/sources/SHOP/SOURCE."
     )
 
 
@@ -301,13 +317,27 @@ def runtime_file(data_dir: Path) -> Path:
 
 def secrets_of(sender: str, environ: Mapping[str, str] | None = None) -> dict[str, tuple[str, ...]]:
     """The secrets of a sender: NOTIFIER_SENDER_NILE_WA_TOKEN=new,old is {"token": ("new", "old")} for `nile-wa`."""
-    prefix = f"NOTIFIER_SENDER_{re.sub(r'[^A-Za-z0-9]', '_', sender).upper()}_"
+    prefix = f"NOTIFIER_SENDER_{relations.folded(sender)}_"
     found = os.environ if environ is None else environ
     return {
-        name.removeprefix(prefix).lower(): tuple(part.strip() for part in value.split(",") if part.strip())
-        for name, value in found.items()
-        if name.startswith(prefix)
+        name.removeprefix(prefix).lower(): _listed(value) for name, value in found.items() if name.startswith(prefix)
     }
+
+
+def source_secret_name(shop: str, source: str) -> str:
+    """The variable that holds the secrets of a source: of shop `qamar-books` and source `shopify`,
+    NOTIFIER_SOURCE_QAMAR_BOOKS_SHOPIFY_SECRET."""
+    return f"NOTIFIER_SOURCE_{relations.folded(shop)}_{relations.folded(source)}_SECRET"
+
+
+def source_secrets_of(shop: str, source: str, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The secrets of a source, newest first; several while one is being rotated."""
+    found = os.environ if environ is None else environ
+    return _listed(found.get(source_secret_name(shop, source), ""))
+
+
+def _listed(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 def _running(data_dir: Path) -> dict[str, str]:

@@ -270,17 +270,24 @@ SIGNALS: dict[str, Signal] = {
         Signal(
             "gateway.events",
             None,
-            "The gateway answered a request that handed in order events.",
-            ("queued", "duplicate", "rejected", "seconds"),
+            "The gateway put order events that came over HTTP where they are safe, those of several requests at once.",
+            ("queued", "duplicate", "seconds"),
             (
                 _counter(
                     "gateway_events",
-                    "Order events handed in over HTTP.",
-                    fields=("queued", "duplicate", "rejected"),
+                    "Order events taken over HTTP.",
+                    fields=("queued", "duplicate"),
                     by="status",
                 ),
-                _seconds("gateway_events", "Time from the first byte of such a request to its answer."),
+                _seconds("gateway_events", "Time that it took to put them there."),
             ),
+        ),
+        Signal(
+            "gateway.rejected",
+            None,
+            "The gateway did not take order events: they are no order events, or not of the caller's shop.",
+            ("events", "reason"),
+            (_counter("gateway_rejected", "Order events rejected by the gateway.", "reason", fields=("events",)),),
         ),
         Signal(
             "gateway.past_the_road",
@@ -341,7 +348,12 @@ GAUGES: dict[str, Metric] = {
         Metric("notifier_lane_claimed", "gauge", "Deliveries that a drain holds right now.", ("lane", "channel")),
         Metric("notifier_lane_unknown", "gauge", "Deliveries whose answer was lost.", ("lane", "channel")),
         Metric("notifier_breaker_open", "gauge", "1 for each breaker that is open.", ("kind", "name", "reason")),
-        Metric("notifier_stream_length", "gauge", "Entries of a stream: inbox, receipts, quarantine.", ("stream",)),
+        Metric(
+            "notifier_stream_length",
+            "gauge",
+            "Entries of a stream: inbox, webhooks, receipts, quarantine.",
+            ("stream",),
+        ),
         Metric("notifier_store_up", "gauge", "1 where the gateway reaches the store, else 0.", ("store",)),
     )
 }

@@ -23,6 +23,7 @@ from notifier.ledger.receipts import Hit, Parked
 from notifier.policy.reasons import Reason
 from notifier.receipts import ReceiptReport, join
 from notifier.runtime import Runtime
+from notifier.waiting import forget_old_orders, join_waiting_events
 
 # A sweep that is not done by then goes on at its next turn: a long one must not keep the others waiting.
 BUDGET = timedelta(seconds=20)
@@ -239,6 +240,8 @@ SWEEPS: dict[str, tuple[Sweep, timedelta | None]] = {
     "leave_stopped_senders": (leave_stopped_senders, timedelta(seconds=30)),
     "join_parked_receipts": (join_parked_receipts, timedelta(seconds=5)),
     "forget_old": (forget_old, timedelta(hours=1)),
+    "join_waiting_events": (join_waiting_events, timedelta(seconds=5)),
+    "forget_old_orders": (forget_old_orders, timedelta(hours=1)),
 }
 
 

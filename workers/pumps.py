@@ -13,9 +13,9 @@ from typing import Any
 from celery import bootsteps
 
 from notifier import telemetry
-from notifier.loops import pump_intake, pump_receipts
+from notifier.loops import pump_intake, pump_receipts, pump_webhooks
 
-_PUMPS = {"intake": pump_intake, "receipts": pump_receipts}
+_PUMPS = {"intake": (pump_intake, pump_webhooks), "receipts": (pump_receipts,)}
 
 # What kombu calls a Redis that we can talk to ourselves, over TCP.
 _REDIS = frozenset({"redis", "rediss"})
@@ -30,7 +30,7 @@ class Pumps(bootsteps.StartStopStep):
         super().__init__(parent, **options)
         self._threads: list[threading.Thread] = []
         served = parent.app.amqp.queues.consume_from
-        self._served = [_PUMPS[name] for name in served if name in _PUMPS]
+        self._served = [pump for name in served for pump in _PUMPS.get(name, ())]
         if "intake" in served and parent.app.connection_for_read().transport_cls in _REDIS:
             from workers.ingest import QUEUE, pump_messages
 

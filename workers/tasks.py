@@ -20,7 +20,7 @@ from notifier.events import InvalidEvent
 from notifier.ids import new_id
 from notifier.inbox import InboxFull, RoadUnavailable
 from notifier.intake import place_of
-from notifier.loops import intake_once, receipts_once
+from notifier.loops import intake_once, receipts_once, webhooks_once
 from notifier.runtime import Runtime
 from notifier.sweeps import sweep
 from workers import app as workers_app
@@ -72,7 +72,8 @@ def _set_aside(runtime: Runtime, event: object, reason: str, detail: str) -> Non
 
 @shared_task(name="notifier.intake")
 def intake() -> None:
-    """The backstop of the intake pump: takes in what waits, then ends."""
+    """The backstop of the webhooks and intake pumps: takes in what waits, then ends."""
+    webhooks_once(workers_app.runtime(), workers_app.STOP)
     intake_once(workers_app.runtime(), workers_app.STOP)
 
 

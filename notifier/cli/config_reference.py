@@ -72,6 +72,21 @@ RULES = (
         "give the other one: one alone limits nothing",
     ),
     Rule(
+        "shops.NAME.sources.SOURCE",
+        "has a variable for its secret of its own: two names may not differ only in case and punctuation",
+        "rename one of the two",
+    ),
+    Rule(
+        "shops.NAME.sources.SOURCE.kind",
+        "names a platform that notifier knows (the message lists them)",
+        "correct the name",
+    ),
+    Rule(
+        "shops.NAME.sources.SOURCE.options",
+        "has only options of its kind, with values that they take",
+        "correct it: the page of the kind in docs/sources lists them",
+    ),
+    Rule(
         "events.NAME.template",
         "names a template of config/templates",
         "correct the name (the message lists the templates), or write the template",
@@ -116,6 +131,10 @@ the token of `qamar-wa` is `NOTIFIER_SENDER_QAMAR_WA_TOKEN`. During a rotation g
 comma: requests use the first, signatures may match either. Secrets never appear in logs, errors or `notifier doctor`.
 
 {table}
+
+`NOTIFIER_SOURCE_<SHOP>_<SOURCE>_SECRET` checks what a shop's platform sends, with the names folded in the same way and
+several during a rotation: source `shopify` of `qamar-books` has `NOTIFIER_SOURCE_QAMAR_BOOKS_SHOPIFY_SECRET`. A secret
+of your own choice should be long, and without commas: `openssl rand -hex 32`.
 
 One app secret, verify token or auth token serves every sender of its provider's app or account: each sender names the
 secrets that it has, and the gateway tries all that could apply.
@@ -222,7 +241,9 @@ def _section(path: tuple[str, ...], model: type[BaseModel], says: str | None, li
     yield table(_COLUMNS, (_row(path, name, field) for name, field in plain.items()))
     for name, found in inner.items():
         field = model.model_fields[name]
-        if get_origin(field.annotation) is dict:
+        if get_origin(field.annotation) is dict and name != "events":
+            yield from _section((*path, name, name.removesuffix("s").upper()), found, None)
+        elif get_origin(field.annotation) is dict:
             yield f"`[{'.'.join((*path, name))}]`: {field.description} The keys are those of `[events.NAME]`.\n"
         else:
             yield from _section((*path, name), found, field.description, listed=True)
@@ -264,7 +285,7 @@ def _type(annotation: Any, field: FieldInfo) -> str:
     if get_origin(annotation) is tuple:
         return f"list of {_type(get_args(annotation)[0], field)}"
     if get_origin(annotation) is dict:
-        return "table of text"
+        return "table of text" if get_args(annotation)[1] is str else "table"
     return _TYPES[annotation]
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
+from starlette.types import Receive, Scope, Send
 
 from notifier import telemetry
 from notifier.gateway.auth import Caller, Gate, SigningSecrets, signing_secrets
@@ -20,8 +22,9 @@ from notifier.gateway.openapi import API_VERSION, describe
 from notifier.gateway.problems import Refusal, install
 from notifier.gateway.rates import Want
 from notifier.gateway.receipts import receipt_routes
+from notifier.gateway.sources import source_routes
 from notifier.gateway.v1_consents import ConsentWord, consent_routes
-from notifier.gateway.v1_events import events_route
+from notifier.gateway.v1_events import PATH, EventsDoor
 from notifier.gateway.v1_reads import read_routes
 from notifier.ledger import open_ledger
 from notifier.runtime import Runtime, open_runtime
@@ -32,12 +35,27 @@ OPENAPI_PATH = "/v1/openapi.json"
 
 _TITLE = "notifier gateway"
 _DESCRIPTION = """\
-Shops hand in order events at `/v1/events` and ask what became of them. Providers report to `/receipts/`, signed as each
-of them signs. `/health` and `/metrics` are for your own network. Errors are RFC 9457 problems.
+Shops hand in order events at `/v1/events` and ask what became of them. Their platforms call `/v1/sources/`, providers
+report to `/receipts/`, each signed as its sender signs. `/health` and `/metrics` are for your own network. Errors are
+RFC 9457 problems.
 """
 
 # The ledger's connections of this process: reading routes share them with the health checks and the way past Redis.
 POOL = 12
+
+
+class _Gateway(FastAPI):
+    """FastAPI with the one hot door in front of it."""
+
+    def __init__(self, events: EventsDoor, **said: Any) -> None:
+        super().__init__(**said)
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST":
+            await self._events(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def create_gateway(runtime: Runtime, receipts: Receipts, signing: SigningSecrets | None = None) -> FastAPI:
@@ -47,13 +65,19 @@ def create_gateway(runtime: Runtime, receipts: Receipts, signing: SigningSecrets
     """
     settings = runtime.settings
     gate, handover = Gate(KeyRing(runtime.ledger), signing or {}), Handover(runtime)
-    gateway = FastAPI(title=_TITLE, version=API_VERSION, docs_url=None, redoc_url=None, openapi_url=OPENAPI_PATH)
+    gateway = _Gateway(
+        EventsDoor(gate, handover),
+        title=_TITLE,
+        version=API_VERSION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=OPENAPI_PATH,
+    )
     install(gateway)
-    # First, for it is asked for most, and routes are tried in their order.
-    gateway.router.routes.insert(0, events_route(gate, handover))
     secrets = {name: sender.secrets for name, sender in runtime.senders.items()}
     doors = open_doors(settings, secrets)
     gateway.router.routes.extend(receipt_routes(doors, receipts, settings.public_url, verify_tokens(settings, secrets)))
+    gateway.router.routes.extend(source_routes(runtime))
     admit = _admit(gate, handover)
     gateway.include_router(read_routes(runtime, admit))
     gateway.include_router(consent_routes(runtime, admit))

@@ -26,7 +26,7 @@ from notifier.telemetry import Sample
 # Shorter than what balancers wait for (usually 5 s): a store that takes longer is as good as away.
 WITHIN = timedelta(seconds=3)
 
-STREAMS = ("inbox", "receipts", "quarantine")
+STREAMS = ("inbox", "webhooks", "receipts", "quarantine")
 
 State = Literal["up", "away"]
 T = TypeVar("T")

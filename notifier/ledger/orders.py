@@ -139,28 +139,21 @@ _ORDERS_OF_SHOP = Statement(
 _REDACT_BOOK = Statement(f"DELETE FROM order_book AS d WHERE {_OF_ORDERS}", _KEYS)
 _REDACT_WAITING = Statement(f"DELETE FROM waiting_event AS d WHERE {_OF_ORDERS}", _KEYS)
 _REDACT_EVENTS = Statement(
-    f"UPDATE order_event AS d SET body = '{{{{}}}}' WHERE {_OF_ORDERS} AND {_ENDED} RETURNING d.id", _KEYS
+    f"UPDATE order_event AS d SET body = '{{{{}}}}' WHERE {_OF_ORDERS} AND {_ENDED} RETURNING id", _KEYS
 )
 _REDACT_PHONES = Statement("UPDATE notification SET phone = NULL WHERE event_id IN ({ids}) AND phone IS NOT NULL")
 
 
-def hold_orders(
-    conn: Connection, written: Sequence[OrderKey], read: Sequence[OrderKey], now: datetime
-) -> dict[OrderKey, OrderFacts]:
-    """What the book knows of these orders. Those that the caller will write are held until the end of its transaction.
+def hold_orders(conn: Connection, keys: Sequence[OrderKey], now: datetime) -> dict[OrderKey, OrderFacts]:
+    """What the book knows of these orders, which nobody else can write until the end of the caller's transaction.
 
-    An order that is held for the first time is in the answer as a partial one without any facts.
+    One that is new to the book is in the answer as a partial one without any facts.
     """
-    if written:
-        rows = _keyed(written)
-        _OPEN.run(conn, rows, now=to_us(now))
-        found = [*_LOCKED.run(conn, rows)]
-    else:
-        found = []
-    others = sorted(set(read) - set(written))
-    if others:
-        found += _KNOWN.run(conn, _keyed(others))
-    return {(row[0], row[1]): _facts(row) for row in found}
+    if not keys:
+        return {}
+    rows = _keyed(keys)
+    _OPEN.run(conn, rows, now=to_us(now))
+    return {(row[0], row[1]): _facts(row) for row in _LOCKED.run(conn, rows)}
 
 
 def write_orders(conn: Connection, orders: Mapping[OrderKey, OrderFacts], now: datetime) -> None:

@@ -91,17 +91,16 @@ def parse(body: bytes, headers: Headers, shop: SourceShop) -> Parsed:
     if topic.startswith(QUIET):
         return Parsed(ignored=f"{topic} tells customers nothing")
     if topic.startswith("action."):
-        return _action(load_object(body, REMEDY))
+        return _action(load_object(body, REMEDY), topic)
     if topic not in ORDER_TOPICS:
         expected, remedy = "a topic that we know in X-WC-Webhook-Topic", "choose order.created and order.updated"
         raise Malformed("", expected, "another" if topic else "no topic", remedy)
     return _order(load_object(body, REMEDY), shop.name, cast(WooCommerceOptions, shop.options))
 
 
-def _action(body: Node) -> Parsed:
+def _action(body: Node, topic: str) -> Parsed:
     """`{"action": hook, "arg": order id}`: the order itself must be fetched."""
-    hook = body["action"].text() or "action"
-    return Parsed(needs_order=(LookUp(body["arg"].need_id(REMEDY), hook),))
+    return Parsed(needs_order=(LookUp(body["arg"].need_id(REMEDY), topic),))
 
 
 def _order(order: Node, shop: str, options: WooCommerceOptions) -> Parsed:

@@ -82,6 +82,12 @@ def test_a_duration_is_written_as_one_would_write_it(value: timedelta, written: 
     assert config_reference._duration(value) == written
 
 
+def with_sources(*names: str, kind: str = "shopify", **more: Any) -> dict[str, Any]:
+    """A shop with these sources."""
+    sources = {name: {"kind": kind, **more} for name in names}
+    return {"display_name": "A", "country": "GB", "routes": [{"events": ["*"]}], "sources": sources}
+
+
 BROKEN: dict[str, dict[str, Any]] = {
     "drain.lease": {"drain": {"lease": "10s"}},
     "retry.cap": {"retry": {"base": "2s", "cap": "1s"}},
@@ -100,6 +106,9 @@ BROKEN: dict[str, dict[str, Any]] = {
     "senders.": {"senders": {"a-b": SENDER, "a_b": SENDER}},
     "senders.s.provider": {"senders": {"s": {**SENDER, "provider": "pigeon"}}},
     "senders.s: portfolio": {"senders": {"s": {**SENDER, "portfolio": "p"}}},
+    "shops.a.sources.x_y: its secret": {"shops": {"a": with_sources("x-y", "x_y")}},
+    "shops.a.sources.x.kind": {"shops": {"a": with_sources("x", kind="pigeon")}},
+    "shops.a.sources.x.options.cod": {"shops": {"a": with_sources("x", options={"cod": True})}},
 }
 
 

@@ -1,0 +1,56 @@
+"""The door for the shops' platforms: raw webhook bodies, whose signature the gateway has checked, for webhooks.py.
+
+Key, behind the prefix: `webhooks` (fields shop, source, headers as JSON, body).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from redis import Redis
+
+from notifier.road import load_script, road
+
+# A full order is 10 to 100 kB: memory is the real bound, and this the last one.
+MAX_LENGTH = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """One call of a platform. source: its name within the shop. headers: those that its parser reads, lower case."""
+
+    shop: str
+    source: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+class Webhooks:
+    """Keeps webhook bodies until a worker reads them."""
+
+    def __init__(self, redis: Redis, prefix: str, *, max_length: int = MAX_LENGTH) -> None:
+        self.stream = f"{prefix}webhooks"
+        self._redis = redis
+        self._max_length = max_length
+        self._script = load_script(redis, "notifier", "append_webhook.lua")
+
+    def append_many(self, webhooks: Sequence[Webhook]) -> list[bool]:
+        """Keeps bodies, in one round trip. Answer the platform only after it returned.
+
+        Returns for each whether it was kept; False: the stream was full. A body that is kept twice tells nothing twice.
+        Raises RoadUnavailable: perhaps some were kept.
+        """
+        with road("keeping webhooks"), self._redis.pipeline(transaction=False) as pipe:
+            for one in webhooks:
+                args: list[Any] = [self._max_length, one.shop, one.source, orjson.dumps(dict(one.headers)), one.body]
+                self._script(keys=[self.stream], args=args, client=pipe)
+            return [not isinstance(answer, int) for answer in pipe.execute()]
+
+
+def read_webhook(fields: Mapping[bytes, bytes]) -> Webhook:
+    """The webhook that a stream item holds. Raises KeyError or ValueError when no door wrote the item."""
+    headers = {str(name): str(value) for name, value in orjson.loads(fields[b"headers"]).items()}
+    return Webhook(fields[b"shop"].decode(), fields[b"source"].decode(), headers, fields[b"body"])
