@@ -104,6 +104,8 @@ def _withhold(conn: Connection, claimed: Sequence[Claimed], triage: Triage, now:
 
 
 def _overtaken(one: Claimed, records: Sequence[plans.ConsentRecord], now: datetime) -> tuple[str, str] | None:
+    if one.settled:  # the first channel delivered while this one was claimed, and came back to the queue
+        return Reason.LATE_DELIVERED, one.channel
     if one.obsolete_by:
         return Reason.SUPERSEDED, one.obsolete_by
     verdict = decide(records, None, one.channel, EVENT_KINDS[one.event].purpose, now)

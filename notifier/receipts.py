@@ -231,7 +231,7 @@ def _tell(
         return
     steps.tell(conn, [steps.Tell(hit.notification_id, hit.channel, first[hit.delivery_id]) for hit in told], now)
     family = steps.siblings(conn, [hit.notification_id for hit in told])
-    waiting = [steps.Cancel(one.delivery_id, "late_delivered") for one in family if one.state == "queued"]
+    waiting = [steps.Cancel(one.delivery_id, Reason.LATE_DELIVERED) for one in family if one.state == "queued"]
     if waiting:
         steps.cancel(conn, waiting, now, "receipts")
     doubled = _doubled([hit for hit in told if hit.delivery_id in upgraded], family)

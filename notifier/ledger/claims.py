@@ -44,7 +44,8 @@ class Claimed:
     """A delivery that is ours until the lease ends, with all that sending needs.
 
     attempts: tries before this one. body: the order event as JSON text. obsolete_by: the newer comparable event that
-    the customer was told, or is being told, if there is one: the stale guard at send time.
+    the customer was told, or is being told, if there is one: the stale guard at send time. settled: the notification has
+    ended meanwhile, told by another of its deliveries.
     """
 
     delivery_id: str
@@ -71,6 +72,7 @@ class Claimed:
     expires_at: datetime
     body: str
     obsolete_by: str | None
+    settled: bool
 
 
 # A loose index scan: each step of the recursion is one probe for the next priority, or the next shop, of a lane.
@@ -126,7 +128,7 @@ _TAKE = "state = 'claimed', owner = :owner, lease_until = :lease_until, claimed_
 _DETAILS = f"""
     SELECT d.id, d.notification_id, d.shop, d.order_id, n.event, n.rank, n.always, n.shipment_id, n.phone, n.timezone,
         n.locale, n.template, n.channels, d.channel, d.position, d.lane, d.priority, d.attempts, d.throttles, d.due_at,
-        d.first_due_at, d.expires_at, e.body, {OBSOLETE_BY}"""
+        d.first_due_at, d.expires_at, e.body, {OBSOLETE_BY}, n.state <> 'active'"""
 _JOINED = "JOIN notification n ON n.id = d.notification_id JOIN order_event e ON e.id = n.event_id"
 _ORDER = "ORDER BY d.priority, d.due_at, d.id"
 
@@ -217,4 +219,5 @@ def _claimed(row: Sequence[Any]) -> Claimed:
     values[6] = bool(row[6])
     values[12] = tuple(row[12].split(","))
     values[19:22] = map(from_us, row[19:22])
+    values[24] = bool(row[24])
     return Claimed(*values)

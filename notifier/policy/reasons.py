@@ -50,6 +50,7 @@ class Reason(StrEnum):
         "portfolio_full",
         "The portfolio may write to no more people today; a new due time, not an attempt.",
     )
+    LATE_DELIVERED = "late_delivered", "An earlier channel delivered after all; this message was not needed any more."
     PAUSED = "paused", "Stopped by hand."
 
 

@@ -52,7 +52,16 @@ def test_a_claim_brings_all_that_sending_needs(ledger: Ledger) -> None:
         expires_at=NOW + 24 * HOUR,
         body='{"a":"ب"}',
         obsolete_by=None,
+        settled=False,
     )
+
+
+def test_a_claim_says_that_its_notification_was_told_meanwhile(ledger: Ledger) -> None:
+    with ledger.begin() as conn:
+        made = queue(conn)[0]
+        steps.tell(conn, [steps.Tell(made.notification.id, "whatsapp", NOW)], NOW)
+        (claimed,) = take(conn)
+    assert claimed.settled
 
 
 def test_a_claim_writes_owner_lease_and_moment(ledger: Ledger) -> None:

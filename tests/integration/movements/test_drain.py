@@ -315,6 +315,16 @@ class TestAtSendTime:
         assert (delivery_row(world, one.delivery.id)["state"], transport.sent) == ("cancelled", [])
         assert deliveries_of(world, one.notification.id)[0]["attempts"] == 0
 
+    def test_what_another_channel_has_told_by_now_is_not_sent(self, world: World) -> None:
+        [one] = due(world)
+        with world.ledger.begin() as conn:
+            steps.tell(conn, [steps.Tell(one.notification.id, "whatsapp", NOW)], NOW)
+        transport = Scripted()
+        run(drain_of(world, transport))
+        assert notification_row(world, one.notification.id)["state"] == "told"
+        row = delivery_row(world, one.delivery.id)
+        assert (row["state"], row["reason"], transport.sent) == ("cancelled", "late_delivered", [])
+
     def test_without_any_consent_nothing_is_sent(self, world: World) -> None:
         [one] = due(world, consent=False)
         transport = Scripted()
