@@ -119,9 +119,10 @@ def _money(value: object) -> object:
     return repr(value) if isinstance(value, float) else value
 
 
-Id = Annotated[str, BeforeValidator(_text), Field(min_length=1, max_length=128)]
-Word = Annotated[str, BeforeValidator(_text), Field(max_length=2048)]
-Amount = Annotated[Decimal, BeforeValidator(_money), Field(allow_inf_nan=False, max_digits=18)]
+# Bounds stand before the function: behind it pydantic looks at them in Python, and an event costs a third more to read.
+Id = Annotated[str, Field(min_length=1, max_length=128), BeforeValidator(_text)]
+Word = Annotated[str, Field(max_length=2048), BeforeValidator(_text)]
+Amount = Annotated[Decimal, Field(allow_inf_nan=False, max_digits=18), BeforeValidator(_money)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 Country = Annotated[str, Field(pattern=r"^[A-Za-z]{2}$")]
 Channel = Literal["whatsapp", "sms", "email"]
