@@ -145,8 +145,11 @@ def _event_lints(at: tuple[str, ...], said: Mapping[str, Any], values: Mapping[s
 def _expression(at: tuple[str, ...], said: Any, lints: list[Lint]) -> ParsedResult | None:
     if said is None:
         return None
+    if not isinstance(said, str):  # YAML reads no, on and 17 as something else
+        lints.append(Lint(at, "is no text", "put the expression into quotes"))
+        return None
     try:
-        return jmespath.compile(str(said))
+        return jmespath.compile(said)
     except JMESPathError as error:
         reason = str(error).splitlines()[0]
         lints.append(Lint(at, f"is no JMESPath: {reason}", "see docs/sources/generic.md; texts are written 'so'"))
