@@ -62,6 +62,8 @@ class StreamReader:
         self._consumer = consumer
         self._reclaim_ms = int(reclaim_after.total_seconds() * 1000)
         self._own_from: str | None = "-"  # where our own of before the restart go on; None: all of them are handed out
+        self._suspects = f"{stream}:suspect"  # held by the one consumer that is at work on a suspect
+        self._holds_suspect = False
 
     def read(self, count: int, block: timedelta | None) -> list[Item]:
         """Up to `count` items: our own of before a restart, then those of dead consumers, then new ones.
@@ -87,7 +89,10 @@ class StreamReader:
         with road(f"acknowledging in {self._stream}"), self._redis.pipeline(transaction=True) as pipe:
             pipe.xack(self._stream, self._group, *finished)
             pipe.xdel(self._stream, *finished)
+            if self._holds_suspect:
+                pipe.delete(self._suspects)
             pipe.execute()
+        self._holds_suspect = False
 
     def again(self) -> None:
         """Lets the next reads begin with what this consumer holds: after a batch that could not be moved."""
@@ -122,15 +127,32 @@ class StreamReader:
     def _own(self, count: int) -> list[Item]:
         """What this consumer held when it died: nobody else can be at work on it, so there is nothing to wait for."""
         while self._own_from is not None:
-            held = _one_by_one(self._pending(count, self._own_from, None, self._consumer))
-            self._own_from = f"({held[-1]['message_id'].decode()}" if held else None
+            pending = self._pending(count, self._own_from, None, self._consumer)
+            held = self._cautious(pending)
+            if not held:
+                self._own_from = None
+            elif len(held) == len(pending) or _is_suspect(held[0]):  # else the suspects among them come next
+                self._own_from = f"({held[-1]['message_id'].decode()}"
             items = self._claim(held, 0)
             if items:
                 return items
         return []
 
     def _take_over(self, count: int, start: str, idle_ms: int, consumer: str | None) -> list[Item]:
-        return self._claim(_one_by_one(self._pending(count, start, idle_ms, consumer)), idle_ms)
+        return self._claim(self._cautious(self._pending(count, start, idle_ms, consumer)), idle_ms)
+
+    def _cautious(self, pending: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Suspects go after all others, and one at a time in the whole group: of two in the hands of one process, or of
+        two of its threads, the innocent would be counted up with the one that kills, and be taken for poison with it.
+        """
+        fresh = [entry for entry in pending if not _is_suspect(entry)]
+        if fresh or not pending or not self._reclaim_ms:
+            return fresh or pending[:1]
+        self._holds_suspect = (
+            bool(self._redis.set(self._suspects, self._consumer, nx=True, px=self._reclaim_ms))
+            or self._redis.get(self._suspects) == self._consumer.encode()
+        )
+        return pending[:1] if self._holds_suspect else []
 
     def _pending(self, count: int, start: str, idle_ms: int | None, consumer: str | None) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._redis.xpending_range(
@@ -282,10 +304,9 @@ def _by_count(items: Iterable[Item]) -> dict[int, list[Any]]:
     return found
 
 
-def _one_by_one(pending: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A batch that has been handed out twice without an end may hold poison: from then on its entries go singly, so
-    that only the one that kills is counted up, and the innocent beside it are not taken for poison with it."""
-    return pending[:1] if pending and pending[0]["times_delivered"] >= 2 else pending
+def _is_suspect(entry: Mapping[str, Any]) -> bool:
+    """Handed out twice without an end: it, or one that was in the same batch, may be poison."""
+    return bool(entry["times_delivered"] >= 2)
 
 
 def _group_is_gone(error: ResponseError) -> bool:

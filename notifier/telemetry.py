@@ -15,6 +15,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
@@ -162,7 +163,8 @@ class _LibraryHandler(logging.Handler):
 def _write(level: int, signal: str, fields: Mapping[str, object]) -> None:
     shown = {key: _shown(value) for key, value in fields.items()}
     if _sink.logger is not None:
-        _sink.logger.log(level, signal, **shown)
+        with suppress(OSError):  # a log on a full disk: a drain that ends through it loses track of its messages
+            _sink.logger.log(level, signal, **shown)
     else:
         pairs = " ".join(f"{key}={value}" for key, value in shown.items())
         logging.getLogger("notifier").log(level, "%s %s", signal, pairs)

@@ -232,3 +232,50 @@ def _until(condition: Callable[[], bool]) -> None:
             return
         time.sleep(0.005)
     raise AssertionError("the condition never came true")
+
+
+def suspects(redis: Redis, number: int) -> list[bytes]:
+    """So many entries that two processes have died with, silent for a minute."""
+    ids = fill(redis, number)
+    reader(redis, "dead").read(number, None)
+    redis.xclaim("s", "g", "dead", 0, ids, idle=60_000, retrycount=2)  # type: ignore[arg-type]
+    return ids
+
+
+def test_of_two_suspects_one_is_out_at_a_time_in_the_whole_group(redis_client: Redis) -> None:
+    ids = suspects(redis_client, 2)
+    first, second = (reader(redis_client, name, timedelta(seconds=50)) for name in ("a", "b"))
+    assert values(first.read(9, None)) == [0]
+    assert values(second.read(9, None)) == []
+
+    first.done(ids[:1])
+    assert values(second.read(9, None)) == [1]
+
+
+def test_who_died_with_a_suspect_gets_it_back_under_its_name(redis_client: Redis) -> None:
+    suspects(redis_client, 1)
+    assert [values(reader(redis_client, "a", timedelta(seconds=50)).read(9, None)) for _ in range(2)] == [[0], [0]]
+
+
+def test_suspects_do_not_hold_up_the_others(redis_client: Redis) -> None:
+    ids = suspects(redis_client, 2)
+    redis_client.xclaim("s", "g", "dead", 0, ids[1:], idle=60_000, retrycount=1)  # type: ignore[arg-type]
+    new = fill(redis_client, 1)
+    heir = reader(redis_client, "a", timedelta(seconds=50))
+    assert values(heir.read(9, None)) == [1]
+    heir.done(ids[1:])
+    assert values(heir.read(9, None)) == [0]
+    assert [item.id for item in reader(redis_client, "b", timedelta(seconds=50)).read(9, None)] == new
+
+
+def test_after_a_batch_that_could_not_be_moved_its_suspects_come_last_and_singly(redis_client: Redis) -> None:
+    fill(redis_client, 3)
+    a = reader(redis_client)
+    ids = [item.id for item in a.read(3, None)]
+    redis_client.xclaim("s", "g", "a", 0, ids[:2], retrycount=2)  # type: ignore[arg-type]
+    a.again()
+    assert values(a.read(9, None)) == [2]
+    a.done(ids[2:])
+    for number in range(2):
+        assert values(a.read(9, None)) == [number]
+        a.done([ids[number]])

@@ -236,3 +236,16 @@ def test_a_figure_that_is_no_number_moves_nothing_and_harms_nobody() -> None:
 
     assert REGISTRY.get_sample_value("notifier_deliveries_claimed_total", labels) == 0.0
     assert REGISTRY.get_sample_value("notifier_deliveries_total", {**labels, "end": "accepted"}) == 0.0
+
+
+class FullDisk(io.StringIO):
+    """A log that cannot be written to."""
+
+    def write(self, _: str) -> int:
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.usefixtures("lines")
+def test_a_log_that_cannot_be_written_fails_nobody() -> None:
+    configure("DEBUG", json=True, stream=FullDisk())
+    note("road.away", where="wake", wait=0.0, error="gone")
