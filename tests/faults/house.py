@@ -142,7 +142,7 @@ class House:
         if self.postgres is None:
             raise RuntimeError("this house has no PostgreSQL")
         self.postgres.stop()
-        self.postgres = start_postgres(self.home / "postgres", port=self.postgres.port)
+        self.postgres = start_postgres(self.home / "postgres", port=self.postgres.port, careful=True)
 
     def worker_spec(self, name: str, **environ: str) -> Spec:
         """A worker of all queues, started through the harness's own entry point."""
@@ -185,7 +185,7 @@ def _build(
     redis = start_server(home / "redis")
     redis_proxy = ending.enter_context(contextlib.closing(Proxy(redis.port)))
     door_proxy = ending.enter_context(contextlib.closing(Proxy(redis.port)))
-    postgres = start_postgres(home / "postgres") if database == "postgresql" else None
+    postgres = start_postgres(home / "postgres", careful=True) if database == "postgresql" else None
     postgres_proxy = ending.enter_context(contextlib.closing(Proxy(postgres.port))) if postgres else None
     practice = practise(settings)
     addresses = Addresses(f"redis://127.0.0.1:{redis_proxy.port}/0", gateway, sandbox)
