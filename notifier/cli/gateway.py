@@ -27,5 +27,6 @@ def gateway(host: str | None, port: int | None) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here asks for the caller's address: signatures are checked over public_url
         timeout_graceful_shutdown=20,
     )

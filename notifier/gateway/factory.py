@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from notifier import telemetry
@@ -24,7 +25,8 @@ from notifier.gateway.rates import Want
 from notifier.gateway.receipts import receipt_routes
 from notifier.gateway.sources import source_routes
 from notifier.gateway.v1_consents import ConsentWord, consent_routes
-from notifier.gateway.v1_events import PATH, EventsDoor
+from notifier.gateway.v1_events import PATH as EVENTS
+from notifier.gateway.v1_events import EventsDoor
 from notifier.gateway.v1_reads import read_routes
 from notifier.ledger import open_ledger
 from notifier.runtime import Runtime, open_runtime
@@ -52,7 +54,7 @@ class _Gateway(FastAPI):
         self._events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST":
+        if scope["type"] == "http" and scope["path"] == EVENTS and scope["method"] == "POST":
             await self._events(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
@@ -65,8 +67,9 @@ def create_gateway(runtime: Runtime, receipts: Receipts, signing: SigningSecrets
     """
     settings = runtime.settings
     gate, handover = Gate(KeyRing(runtime.ledger), signing or {}), Handover(runtime)
+    events = EventsDoor(gate, handover)
     gateway = _Gateway(
-        EventsDoor(gate, handover),
+        events,
         title=_TITLE,
         version=API_VERSION,
         docs_url=None,
@@ -78,6 +81,8 @@ def create_gateway(runtime: Runtime, receipts: Receipts, signing: SigningSecrets
     doors = open_doors(settings, secrets)
     gateway.router.routes.extend(receipt_routes(doors, receipts, settings.public_url, verify_tokens(settings, secrets)))
     gateway.router.routes.extend(source_routes(runtime))
+    # Never asked, but other methods are answered 405 for it.
+    gateway.router.routes.append(Route(EVENTS, events.take, methods=["POST"], include_in_schema=False))
     admit = _admit(gate, handover)
     gateway.include_router(read_routes(runtime, admit))
     gateway.include_router(consent_routes(runtime, admit))

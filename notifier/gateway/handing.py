@@ -61,8 +61,16 @@ class Handover:
         self.may_read: Grouped[Want, timedelta] = Grouped(self._may_read, largest=CHUNK)
 
     def _take(self, handings: Sequence[Handing]) -> list[Kept]:
+        begun = time.monotonic()
         kept = self._on_road(lambda: self._by_road(handings))
-        return self._by_ledger(handings) if kept is None else kept
+        if kept is None:
+            kept = self._by_ledger(handings)
+        tickets = [ticket for one in kept if isinstance(one, list) for ticket in one]
+        queued = sum(ticket.status == "queued" for ticket in tickets)
+        telemetry.note(
+            "gateway.events", queued=queued, duplicate=len(tickets) - queued, seconds=time.monotonic() - begun
+        )
+        return kept
 
     def _begin(self, claims: Sequence[Claim]) -> Sequence[Verdict]:
         """Without Redis nothing stands in the way: the business key still does, in the ledger."""

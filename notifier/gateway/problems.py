@@ -124,6 +124,11 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _fault(request: Request, error: Exception) -> Response:
+    return fault(error)
+
+
+def fault(error: Exception) -> Response:
+    """The answer to what is nobody's fault but ours, noted."""
     telemetry.note("gateway.fault", error=error)
     detail = "This is a fault of the gateway; its log says more."
     return problem(Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "fault", detail))

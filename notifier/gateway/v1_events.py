@@ -1,9 +1,11 @@
-"""POST /v1/events: order events in, one, a list or lines; an answer for each. A plain Starlette route: it is hot."""
+"""POST /v1/events: order events in, one, a list or lines; an answer for each.
+
+It stands before the framework's router and middlewares, which would cost as much again as all that it does itself.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -14,7 +16,7 @@ import orjson
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from notifier import telemetry
 from notifier.gateway.auth import Caller, Gate
@@ -22,7 +24,7 @@ from notifier.gateway.bodies import read_body
 from notifier.gateway.commit import Overloaded
 from notifier.gateway.handing import Handing, Handover, NotNow
 from notifier.gateway.idempotency import Claim, Ending, Repeat, Seen
-from notifier.gateway.problems import RETRY_AFTER, Refusal, as_errors, problem, refused
+from notifier.gateway.problems import RETRY_AFTER, Refusal, as_errors, fault, problem, refused
 from notifier.gateway.reading import LARGEST_BODY, Reading, Rejected, read_events
 from notifier.inbox import Entry, Ticket
 
@@ -51,16 +53,23 @@ _NOT_NOW: Mapping[str, tuple[HTTPStatus, str]] = {
 }
 
 
-class EventsRoute:
+class EventsDoor:
     """The door. `take` answers only after every event that it says yes to is in Redis, or in the ledger."""
 
     def __init__(self, gate: Gate, handover: Handover) -> None:
         self._gate = gate
         self._handover = handover
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, as ASGI has it. What goes wrong by a fault of ours is answered 500, and noted."""
+        try:
+            answer = await self.take(Request(scope, receive))
+        except Exception as error:
+            answer = fault(error)
+        await answer(scope, receive, send)
+
     async def take(self, request: Request) -> Response:
-        """The whole request."""
-        begun = time.monotonic()
+        """The answer to a request."""
         try:
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
             caller, body = await self._known(request, headers)
@@ -69,7 +78,7 @@ class EventsRoute:
             else:
                 reading = await run_in_threadpool(read_events, body, headers, caller.shop)
             results = await self._settled(reading, caller)
-            return _answer(reading, results, begun)
+            return _answer(reading, results)
         except Refusal as refusal:
             return refused(PATH, refusal)
 
@@ -135,11 +144,6 @@ class EventsRoute:
         return kept
 
 
-def events_route(gate: Gate, handover: Handover) -> Route:
-    """The route itself; its description is in openapi.py."""
-    return Route(PATH, EventsRoute(gate, handover).take, methods=["POST"], include_in_schema=False)
-
-
 def _result(found: Ticket | Rejected) -> Result:
     if isinstance(found, Ticket):
         return {"event_id": found.event_id, "status": found.status}
@@ -157,15 +161,10 @@ def _taken(results: list[Result]) -> list[Result] | None:
     return results if any("event_id" in one for one in results) else None
 
 
-def _answer(reading: Reading, results: Sequence[Result], begun: float) -> Response:
+def _answer(reading: Reading, results: Sequence[Result]) -> Response:
     counts = Counter(one["status"] for one in results)
-    telemetry.note(
-        "gateway.events",
-        queued=counts["queued"],
-        duplicate=counts["duplicate"],
-        rejected=counts["rejected"],
-        seconds=time.monotonic() - begun,
-    )
+    if counts["rejected"]:
+        _note_rejected(results)
     if reading.single:
         return _answer_one(results[0])
     listed = [{"index": number, **_below(one, number)} for number, one in enumerate(results)]
@@ -173,6 +172,11 @@ def _answer(reading: Reading, results: Sequence[Result], begun: float) -> Respon
     if counts["rejected"] == len(results):
         return _answer_none(results, {"results": listed, **totals})
     return _json(HTTPStatus.ACCEPTED, {**totals, "results": listed})
+
+
+def _note_rejected(results: Sequence[Result]) -> None:
+    for reason, events in Counter(one["reason"] for one in results if one["status"] == "rejected").items():
+        telemetry.note("gateway.rejected", events=events, reason=reason)
 
 
 def _answer_one(result: Result) -> Response:
