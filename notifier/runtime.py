@@ -19,6 +19,7 @@ from notifier.door import open_road
 from notifier.inbox import Inbox, RoadUnavailable
 from notifier.ledger import Ledger, open_ledger
 from notifier.limits import Limiter
+from notifier.lookups.orders import LookUps, open_look_ups
 from notifier.policy.fallback import silence_deadline
 from notifier.policy.shop import ShopRules
 from notifier.settings import Settings, secrets_of
@@ -60,6 +61,11 @@ class Runtime:
     def sources(self) -> Mapping[SourceKey, ShopSource]:
         """The platforms that tell the shops' orders. Raises SettingsError, MappingError at the first look."""
         return shop_sources(self.settings)
+
+    @cached_property
+    def look_ups(self) -> LookUps:
+        """Whom the sources ask for orders. Raises SettingsError at the first look."""
+        return open_look_ups(self.settings, self.redis)
 
     def wake(self, lanes: Iterable[str]) -> int:
         """Asks for a drain of each lane, once while an earlier asking is unanswered; returns how many it published.
@@ -124,7 +130,7 @@ def open_runtime(settings: Settings, publish: Publish) -> Runtime:
     catalog = load_catalog(settings.config_dir / "templates")
     rules = shop_rules(settings, catalog)
     runtime = replace(open_stores(settings, publish), catalog=catalog, rules=rules)
-    _ = runtime.sources  # a faulty mapping is found now, not at the first webhook
+    _ = runtime.sources, runtime.look_ups  # a faulty mapping is found now, not at the first webhook
     return runtime
 
 

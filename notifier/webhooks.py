@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from notifier import telemetry
@@ -20,6 +20,7 @@ from notifier.inbox import Entry, InboxFull, RoadUnavailable
 from notifier.intake import Refusal, refusal_of, say_fault, set_aside
 from notifier.ledger import LedgerUnavailable, orders
 from notifier.ledger.orders import OrderKey, WaitingEvent
+from notifier.lookups.contract import LookUpFailed
 from notifier.runtime import Runtime
 from notifier.shop_sources import ShopSource
 from notifier.sources.contract import DataRequest, Draft, Malformed, OrderFacts, Parsed, Redact
@@ -51,12 +52,13 @@ class WebhookReport:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A readable body with the item that brought it. at: when it arrived, aware UTC."""
+    """A readable body with the item that brought it. at: when it arrived, aware UTC. unasked: why no look-up helped."""
 
     item: Item
     source: ShopSource
     at: datetime
     parsed: Parsed
+    unasked: str = ""
 
     @property
     def shop(self) -> str:
@@ -79,7 +81,7 @@ def take_webhooks(runtime: Runtime, items: Sequence[Item], now: datetime) -> Web
     Raises LedgerUnavailable, RoadUnavailable, InboxFull: nothing may be acknowledged, and the batch comes again.
     """
     begun = time.monotonic()
-    read = [read_item(runtime, item) for item in items]
+    read = _looked_up(runtime, [read_item(runtime, item) for item in items])
     refused = [one for one in read if isinstance(one, Refusal)]
     report = take_read(runtime, [one for one in read if isinstance(one, Read)], refused, runtime.inbox.append, now)
     refused += [refusal for one in read if isinstance(one, Read) for refusal in left_over(one)]
@@ -121,11 +123,30 @@ def read_item(runtime: Runtime, item: Item) -> Read | Refusal:
     return Read(item, found, _arrived_at(item), parsed)
 
 
+def _looked_up(runtime: Runtime, read: Sequence[Read | Refusal]) -> list[Read | Refusal]:
+    """The same bodies, with the orders that thin ones name, where the shop's platform gives them."""
+    thin = [one for one in read if isinstance(one, Read) and one.parsed.needs_order]
+    if not thin:
+        return list(read)
+    answers = runtime.look_ups.resolved_all([(one.parsed, one.source.reading, one.source.name) for one in thin])
+    told = {id(one): answer for one, answer in zip(thin, answers, strict=True)}
+    return [_with(one, told[id(one)]) if isinstance(one, Read) and id(one) in told else one for one in read]
+
+
+def _with(one: Read, answer: Parsed | Exception) -> Read:
+    if isinstance(answer, Parsed):
+        return replace(one, parsed=answer)
+    if not isinstance(answer, LookUpFailed):
+        say_fault(answer, "webhooks")
+    return replace(one, unasked=str(answer) if isinstance(answer, LookUpFailed) else type(answer).__name__)
+
+
 def left_over(one: Read) -> Iterator[Refusal]:
     """What of a body an operator, or a look-up, has to see to."""
     if one.parsed.needs_order:
         hints = ", ".join(sorted({thin.hint for thin in one.parsed.needs_order}))
-        yield Refusal(one.item, "needs_look_up", f"{one.shop}: names an order without telling it ({hints})")
+        detail = f"{one.shop}: names an order without telling it ({hints}); {one.unasked or 'it was not asked for'}"
+        yield Refusal(one.item, "needs_look_up", detail)
     for demand in one.parsed.demands:
         if isinstance(demand, DataRequest):
             named = ", ".join(demand.order_ids) or "none named"

@@ -8,6 +8,7 @@ links to next pages are read, never followed.
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -55,7 +56,7 @@ class Place:
 
 @dataclass
 class Fetcher:
-    """Asks platforms. One for each thread: it keeps connections open. redis: None keeps nothing."""
+    """Asks platforms. Safe to share: each thread has connections of its own. redis: None keeps nothing."""
 
     redis: Redis | None
     prefix: str
@@ -64,16 +65,19 @@ class Fetcher:
     pause: Callable[[float], None] = time.sleep
 
     def __post_init__(self) -> None:
-        self._session = requests.Session()
-        self._session.trust_env = False
+        self._local = threading.local()
 
-    def close(self) -> None:
-        """Ends the connections."""
-        self._session.close()
+    @property
+    def _session(self) -> requests.Session:
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+            self._local.session.trust_env = False
+        session: requests.Session = self._local.session
+        return session
 
-    def deadline(self) -> float:
-        """The end of a time box that begins now, on this fetcher's clock."""
-        return self.clock() + self.time_box.total_seconds()
+    def deadline(self, box: timedelta | None = None) -> float:
+        """The end of a time box that begins now, on this fetcher's clock; without one, of that of a look-up."""
+        return self.clock() + (box or self.time_box).total_seconds()
 
     def hold(self, conversation: Conversation, place: Place, until: float) -> Parsed:
         """What a conversation comes to, before `until`. Raises LookUpFailed."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import repeat
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -21,8 +23,16 @@ from notifier.sources.batches import together
 from notifier.sources.contract import Draft, Malformed, OrderFacts, Parsed, SourceShop
 from notifier.sources.joining import fill
 
+# Half of inbox.reclaim_after as it comes: a batch must end before it is taken for abandoned.
+BATCH_BOX: Final = timedelta(seconds=15)
+SIDE_BY_SIDE: Final = 8  # conversations of a batch: a platform answers in 0.1 to 1 s, and allows a few at a time
+
 _KEYS: Final = frozenset({"kind", "base_url"})
 _LOCAL: Final = ("127.0.0.1", "localhost", "::1")
+
+
+Thin = tuple[Parsed, SourceShop, str]
+"""A body that needs its order, for whom it was read, and the name of the source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +45,7 @@ class Line:
 
 
 class LookUps:
-    """Asks for orders. One to a thread: it keeps connections open."""
+    """Asks for orders. Safe to share between threads."""
 
     def __init__(self, lines: Mapping[tuple[str, str], Line], fetcher: Fetcher) -> None:
         self._lines = lines
@@ -45,15 +55,31 @@ class LookUps:
         """Where a source asks; None where the configuration has no `look_up` for it."""
         return self._lines.get((shop, source))
 
-    def resolved(self, parsed: Parsed, shop: SourceShop, source: str) -> Parsed:
+    def resolved_all(self, wanted: Sequence[Thin]) -> list[Parsed | Exception]:
+        """`resolved` for many bodies of one batch, side by side; what failed, and how, is in its place.
+
+        All of them together end long before another worker would take the batch for abandoned.
+        """
+        until = self._fetcher.deadline(BATCH_BOX)
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+            return list(pool.map(self._tried, wanted, repeat(until)))
+
+    def _tried(self, thin: Thin, until: float) -> Parsed | Exception:
+        try:
+            return self.resolved(*thin, until)
+        except Exception as error:  # the caller tells failures from faults, and neither stops the other bodies
+            return error
+
+    def resolved(self, parsed: Parsed, shop: SourceShop, source: str, until: float | None = None) -> Parsed:
         """A body with what its look-ups say: what the orders told, and the body's own events, completed by them.
 
-        Raises LookUpFailed; where the source has no look-up, its remedy says how to give it one.
+        until: no later than this, on the fetcher's clock. Raises LookUpFailed; its message says how to mend it.
         """
         if not parsed.needs_order:
             return parsed
         line = self._ready(shop.name, source)
-        until = self._fetcher.deadline()
+        box = self._fetcher.deadline()
+        until = box if until is None else min(box, until)
         wanted = dict.fromkeys(parsed.needs_order)
         try:
             said = together([self._fetcher.hold(line.platform.order(one, shop), line.place, until) for one in wanted])
