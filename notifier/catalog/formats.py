@@ -114,7 +114,13 @@ def day_and_time(value: object, reading: Reading) -> str:
 
 
 def _weekday(local: datetime, language: str) -> str:
-    return str(_weekday_pattern(language).apply(local, _babel(language)))
+    return _weekday_of(local.date(), language)
+
+
+@lru_cache(maxsize=4096)
+def _weekday_of(day: date, language: str) -> str:
+    """Kept: the parcels of a day arrive within a handful of days, and Babel takes 30 us for each date."""
+    return str(_weekday_pattern(language).apply(day, _babel(language)))
 
 
 @cache
