@@ -30,6 +30,7 @@ COMMANDS: dict[str, Entry] = {
     "dead": Entry("notifier.cli.dead:dead", "List notifications that reached nobody, and try them again."),
     "consent": Entry("notifier.cli.consent:consent", "Show, grant, stop or import consents."),
     "keys": Entry("notifier.cli.keys:keys", "Create, list, revoke and rotate the API keys of a shop."),
+    "sources": Entry("notifier.cli.sources:sources", "List, check and try the platforms that tell the shops' orders."),
     "templates": Entry("notifier.cli.templates:templates", "Check the templates, and bring them to the provider."),
     "sweep": Entry("notifier.cli.sweep:sweep", "Run one periodic repair, or all of them, once."),
     "doctor": Entry("notifier.cli.doctor:doctor", "Check stores, templates, secrets and clocks, with advice."),

@@ -45,6 +45,11 @@ SHAPES: Mapping[str, Mapping[str, str]] = {
         "orders[].events[].notification.deliveries[]": "channel, lane, state, reason, outcome, code, attempts, "
         "throttles, times, provider_id, steps in the order of time, parked (receipts that wait to be joined)",
     },
+    "sources list": {
+        "sources[]": "shop, source, kind, address (that the platform calls), secret (its variable), secrets (number), "
+        "wait_for_order",
+    },
+    "sources check": {"findings[]": "source, level (ok, warn, fail), what, advice"},
     "explain": {
         "event": "its name",
         "order": "number, or id",

@@ -32,7 +32,7 @@ CHECKS: dict[str, Check] = {
     "backlog": checks_work.nothing_is_late,
 }
 
-_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 @click.command()
@@ -54,7 +54,7 @@ def doctor(as_json: bool) -> None:
         say_json({"findings": [{"check": name, **_plain(finding)} for name, finding in found]})
     else:
         for name, finding in found:
-            click.echo(f"{click.style(f'{finding.level:<4}', fg=_COLOURS[finding.level])}  {name}: {finding.what}")
+            click.echo(f"{click.style(f'{finding.level:<4}', fg=COLOURS[finding.level])}  {name}: {finding.what}")
             if finding.advice:
                 click.echo(f"      → {finding.advice}")
     if any(finding.level == "fail" for _, finding in found):

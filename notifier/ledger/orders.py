@@ -118,6 +118,7 @@ _JOINABLE = Statement(
 )
 _JOINED = Statement("DELETE FROM waiting_event WHERE key IN ({ids})")
 
+_HEARD = Statement("SELECT d.seen_at FROM order_book d WHERE d.shop = :shop ORDER BY d.seen_at DESC LIMIT 1")
 _FORGET_SEEN = Statement(
     """
     DELETE FROM order_book WHERE (shop, order_id) IN (
@@ -185,6 +186,12 @@ def joinable(conn: Connection, now: datetime, limit: int) -> list[WaitingEvent]:
 def joined(conn: Connection, keys: Sequence[str]) -> None:
     """Takes these events out: they have gone on."""
     _JOINED.run(conn, ids=to_json(keys))
+
+
+def heard_at(conn: Connection, shop: str) -> datetime | None:
+    """When a webhook of this shop last told of an order; None: never, or so long ago that it is forgotten."""
+    row = _HEARD.run(conn, shop=shop).first()
+    return from_us(row[0]) if row else None
 
 
 def forget_orders(conn: Connection, before: datetime, limit: int) -> int:
