@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from notifier.lookups.contract import Answer, Ask, Conversation, LookUpFailed, Platform
-from notifier.lookups.replies import needed, rows_of, told
-from notifier.sources.batches import together
+from notifier.lookups.replies import each, needed, rows_of, told
 from notifier.sources.contract import Draft, LookUp, Parsed, SourceShop
 from notifier.sources.joining import fill
 from notifier.sources.magento import READERS
@@ -72,7 +71,7 @@ def changed(since: datetime) -> tuple[Ask, ...]:
 def page(ask: Ask, answer: Answer, shop: SourceShop) -> tuple[Parsed, Ask | None]:
     """What a page says, and the next one. Beyond the last page Magento gives it again: the count says when to stop."""
     read = READERS[RESOURCES[ask.path.rpartition("/")[2]]]
-    said = together([read(Node(found), shop) for found in rows_of(answer.body, "items")])
+    said = each(rows_of(answer.body, "items"), lambda found: read(Node(found), shop))
     number = int(ask.given(_PAGE) or 1)
     return said, ask.but(_PAGE, str(number + 1)) if number * PAGE < _count(answer.body) else None
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
 from notifier.events import OrderEvent
 from notifier.lookups.contract import Answer, LookUpFailed
-from notifier.sources.contract import Draft, LookUp, Parsed
+from notifier.sources.batches import together
+from notifier.sources.contract import Draft, LookUp, Malformed, Parsed
 from notifier.sources.joining import fill
+
+UNREADABLE: Final = "cannot be read"
+"""Begins the reason of an order that a platform gave and its own parser refuses."""
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -34,6 +38,18 @@ def rows_of(body: Any, *names: str) -> list[dict[str, Any]]:
     for name in names:
         found = found.get(name) if isinstance(found, dict) else None
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def each(found: Iterable[Mapping[str, Any]], read: Callable[[Mapping[str, Any]], Parsed]) -> Parsed:
+    """What the rows of a page say; one that cannot be read is said to be so, and holds up no other."""
+    return together([_tried(one, read) for one in found])
+
+
+def _tried(found: Mapping[str, Any], read: Callable[[Mapping[str, Any]], Parsed]) -> Parsed:
+    try:
+        return read(found)
+    except Malformed as error:
+        return Parsed(ignored=f"{UNREADABLE}: {error}")
 
 
 def segment(order_id: str) -> str:

@@ -11,11 +11,11 @@ import base64
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from notifier.lookups.contract import Answer, Ask, Conversation, Platform
-from notifier.lookups.replies import needed, rows_of, segment
-from notifier.sources.batches import together
+from notifier.lookups.replies import each, needed, rows_of, segment
 from notifier.sources.contract import Draft, LookUp, OrderFacts, Parsed, SourceShop, Unless
 from notifier.sources.reading import Node, first, order_event
 
@@ -65,7 +65,7 @@ def page(ask: Ask, answer: Answer, shop: SourceShop) -> tuple[Parsed, Ask | None
     """What a page says, and the next one; a page that is not full is the last."""
     found = rows_of(answer.body, "d", "results")
     following = ask.but("$skip", str(int(ask.given("$skip") or 0) + PAGE)) if len(found) >= PAGE else None
-    return together([_state(one, shop) for one in found]), following
+    return each(found, partial(_state, shop=shop)), following
 
 
 def _state(found: Mapping[str, Any], shop: SourceShop) -> Parsed:

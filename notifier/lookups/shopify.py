@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from notifier.lookups.contract import Answer, Ask, Conversation, Platform
-from notifier.lookups.replies import as_body, needed, next_cursor, rows_of, segment, told
+from notifier.lookups.replies import as_body, each, needed, next_cursor, rows_of, segment, told
 from notifier.sources.batches import together
 from notifier.sources.contract import LookUp, Parsed, SourceShop
 from notifier.sources.shopify import parse
@@ -46,7 +47,7 @@ def changed(since: datetime) -> tuple[Ask, ...]:
 
 def page(ask: Ask, answer: Answer, shop: SourceShop) -> tuple[Parsed, Ask | None]:
     """What a page says, and the next one. Shopify refuses any filter beside its cursor."""
-    said = together([_state(found, shop) for found in rows_of(answer.body, "orders")])
+    said = each(rows_of(answer.body, "orders"), partial(_state, shop=shop))
     cursor = next_cursor(answer, "page_info")
     return said, Ask(ask.path, (("page_info", cursor), ("limit", PAGE))) if cursor else None
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from notifier.lookups.contract import Answer, Ask, Conversation, Platform
-from notifier.lookups.replies import as_body, needed, rows_of, segment
-from notifier.sources.batches import together
+from notifier.lookups.replies import as_body, each, needed, rows_of, segment
 from notifier.sources.contract import LookUp, Parsed, SourceShop
 from notifier.sources.woocommerce import parse
 
@@ -40,7 +40,7 @@ def page(ask: Ask, answer: Answer, shop: SourceShop) -> tuple[Parsed, Ask | None
     """What a page says, and the next one; a page that is not full is the last."""
     found = rows_of({"orders": answer.body}, "orders")
     following = ask.but("page", str(int(ask.given("page") or 1) + 1)) if len(found) >= PAGE else None
-    return together([_state(one, shop) for one in found]), following
+    return each(found, partial(_state, shop=shop)), following
 
 
 def _state(found: Mapping[str, Any], shop: SourceShop) -> Parsed:
