@@ -125,15 +125,18 @@ def release_expired_leases(runtime: Runtime, now: datetime, report: SweepReport)
 
 
 def fall_back_silent(runtime: Runtime, now: datetime, report: SweepReport) -> None:
-    """Takes the next channel for messages that the provider accepted and never delivered within their time-to-live.
+    """Takes the next channel for messages that the provider sent and never delivered within their time-to-live.
 
     Safe because silence is counted from the template's TTL plus a buffer: after it the provider drops the message.
+    What was accepted and is not even `sent` is no silence (`decide_unknown`): that receipt comes for a phone that is
+    off as well, and without it the others may be lost on the same way.
     """
     _pages(runtime, report, now, select.silent, _ending(runtime, Reason.SILENT, now))
 
 
 def decide_unknown(runtime: Runtime, now: datetime, report: SweepReport) -> None:
-    """Decides lost answers for which no receipt came in time, as `fallback.unknown` says: hold, fall_back or resend.
+    """Decides what nobody knows, as `fallback.unknown` says: hold, fall_back or resend. That is a lost answer for which
+    no receipt came in time, and an answer after which no receipt came at all, though only the first is ever resent.
 
     The one place where a second message is possible, and only when an operator chose so.
     """
@@ -147,6 +150,7 @@ def decide_unknown(runtime: Runtime, now: datetime, report: SweepReport) -> None
     again = runtime.settings.fallback.unknown == "resend"
     act = resend if again else _ending(runtime, Reason.UNKNOWN_OUTCOME, now)
     _pages(runtime, report, now, select.undecided, act)
+    _pages(runtime, report, now, select.unheard, _ending(runtime, Reason.UNKNOWN_OUTCOME, now))
 
 
 def leave_stopped_senders(runtime: Runtime, now: datetime, report: SweepReport) -> None:

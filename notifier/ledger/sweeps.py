@@ -26,7 +26,8 @@ _OVERDUE = _first(f"{_QUEUED} AND d.expires_at <= :now", "expires_at")
 _LAPSED = _first("d.lease_until <= :now", "lease_until")
 # The condition of the index once more in full: PostgreSQL proves that a narrower list implies it, SQLite does not.
 _WAITING = "d.state IN ('accepted', 'sent', 'unknown') AND d.fallback_at <= :now"
-_SILENT = _first(f"{_WAITING} AND d.state <> 'unknown'", "fallback_at")
+_SILENT = _first(f"{_WAITING} AND d.state = 'sent'", "fallback_at")
+_UNHEARD = _first(f"{_WAITING} AND d.state = 'accepted'", "fallback_at")
 _UNDECIDED = _first(f"{_WAITING} AND d.state = 'unknown'", "fallback_at")
 # Not those on their last channel: nothing else could carry them, and the sender may be mended in their last minutes.
 _NEARING = _first(
@@ -61,8 +62,13 @@ def lapsed_leases(conn: Connection, now: datetime, limit: int) -> list[str]:
 
 
 def silent(conn: Connection, now: datetime, limit: int) -> list[str]:
-    """Accepted or sent deliveries whose time for silence is over."""
+    """Sent deliveries whose time for silence is over."""
     return _ids(_SILENT, conn, now, limit)
+
+
+def unheard(conn: Connection, now: datetime, limit: int) -> list[str]:
+    """Accepted deliveries whose time for silence is over, and of which no receipt at all has come."""
+    return _ids(_UNHEARD, conn, now, limit)
 
 
 def undecided(conn: Connection, now: datetime, limit: int) -> list[str]:

@@ -31,8 +31,8 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate", "The same happening is in the ledger already."
 
     # Unreached: tried, and the customer was not told.
-    UNKNOWN_OUTCOME = "unknown_outcome", "The provider's answer was lost, and no receipt ever said what became of it."
-    SILENT = "silent", "The provider took the message and never reported that it arrived."
+    UNKNOWN_OUTCOME = "unknown_outcome", "No receipt ever said what became of it, and perhaps no answer either."
+    SILENT = "silent", "The provider sent the message and never reported that it arrived."
     ALL_CHANNELS_FAILED = "all_channels_failed", "Every channel was tried, and none reached the customer."
     REFUSED = "refused", "The provider refuses for reasons of consent or policy; no other channel may go round that."
 

@@ -29,7 +29,7 @@ def _row(conn: Connection, state: str, **instants: datetime) -> str:
 CASES: list[tuple[Select, str, str]] = [
     (sweeps.overdue, "queued", "expires_at"),
     (sweeps.lapsed_leases, "claimed", "lease_until"),
-    (sweeps.silent, "accepted", "fallback_at"),
+    (sweeps.unheard, "accepted", "fallback_at"),
     (sweeps.silent, "sent", "fallback_at"),
     (sweeps.undecided, "unknown", "fallback_at"),
 ]
@@ -51,14 +51,16 @@ def test_silence_and_a_lost_answer_are_kept_apart(ledger: Ledger) -> None:
     with ledger.begin() as conn:
         sent = _row(conn, "sent", fallback_at=NOW)
         lost = _row(conn, "unknown", fallback_at=NOW)
+        unheard = _row(conn, "accepted", fallback_at=NOW)
         assert sweeps.silent(conn, NOW, 10) == [sent]
         assert sweeps.undecided(conn, NOW, 10) == [lost]
+        assert sweeps.unheard(conn, NOW, 10) == [unheard]
 
 
 def test_an_accepted_delivery_without_a_time_for_silence_is_left_alone(ledger: Ledger) -> None:
     with ledger.begin() as conn:
         _row(conn, "accepted")
-        assert sweeps.silent(conn, NOW + 1000 * HOUR, 10) == []
+        assert sweeps.unheard(conn, NOW + 1000 * HOUR, 10) == []
 
 
 def test_what_nears_its_expiry_in_a_stopped_lane_is_told_and_what_is_over_is_not(ledger: Ledger) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Never, cast
@@ -62,9 +62,16 @@ def lapsed(world: World, number: int) -> datetime:
     return NOW + world.runtime.settings.drain.lease
 
 
+def sent(world: World, made: Sequence[Queued]) -> None:
+    """Receipts that say so: the provider has sent these on their way."""
+    with world.ledger.begin() as conn:
+        steps.receive(conn, [steps.ReceiptRow(one.delivery.id, "sent", NOW, None) for one in made], NOW)
+
+
 def silent(world: World, number: int) -> datetime:
-    due(world, number)
+    made = due(world, number)
     run(drain_of(world, Scripted()))
+    sent(world, made)
     return NOW + 6 * HOUR + MINUTE
 
 
@@ -209,7 +216,7 @@ def test_a_ledger_that_goes_away_inside_a_page_is_a_report_of_what_was_committed
     report = sweep(small.runtime, "fall_back_silent")
     assert (report.finished, report.moved, report.seen) == (False, {"expire": 2}, 2)
     assert "unavailable" in (report.error or "")
-    assert states(world) == {"expired": 2, "accepted": 2, "queued": 2}
+    assert states(world) == {"expired": 2, "sent": 2, "queued": 2}
     assert world.published == ["nile-sms"]
 
 
@@ -279,6 +286,7 @@ class TestWhatBecomesOfThem:
     def test_silence_takes_the_next_channel_and_wakes_it(self, world: World) -> None:
         [one] = due(world, expires_at=NOW + 24 * HOUR)
         run(drain_of(world, Scripted()))
+        sent(world, [one])
         world.clock.move(6 * HOUR + MINUTE)
         sweep(world.runtime, "fall_back_silent")
         first, second = deliveries_of(world, one.notification.id)
@@ -289,6 +297,7 @@ class TestWhatBecomesOfThem:
     def test_silence_on_the_last_channel_is_unreached(self, world: World) -> None:
         [one] = due(world, lane="nile-sms", channel="sms", position=1, expires_at=NOW + 48 * HOUR)
         run(drain_of(world, Scripted(rest=queued_sms), "nile-sms"))
+        sent(world, [one])
         world.clock.move(10 * HOUR + MINUTE)
         sweep(world.runtime, "fall_back_silent")
         row = notification_row(world, one.notification.id)
@@ -297,10 +306,32 @@ class TestWhatBecomesOfThem:
     def test_silence_of_what_is_not_worth_telling_any_more_is_unreached(self, world: World) -> None:
         [one] = due(world, expires_at=NOW + HOUR)
         run(drain_of(world, Scripted()))
+        sent(world, [one])
         world.clock.move(6 * HOUR + MINUTE)
         sweep(world.runtime, "fall_back_silent")
         assert notification_row(world, one.notification.id)["reason"] == "silent"
         assert len(deliveries_of(world, one.notification.id)) == 1
+
+    @pytest.mark.parametrize(
+        ("mode", "channels", "ending"),
+        [
+            ("hold", ["whatsapp"], ("unreached", "unknown_outcome")),
+            ("fall_back", ["whatsapp", "sms"], ("active", None)),
+            ("resend", ["whatsapp", "sms"], ("active", None)),
+        ],
+    )
+    def test_an_answer_without_any_receipt_is_decided_like_a_lost_one_and_never_resent(
+        self, world: World, mode: Mode, channels: list[str], ending: tuple[str, str | None]
+    ) -> None:
+        chosen = configured(world, fallback={"unknown": mode})
+        [one] = due(chosen, expires_at=NOW + 24 * HOUR)
+        run(drain_of(chosen, Scripted()))
+        chosen.clock.move(6 * HOUR + MINUTE)
+        assert sweep(chosen.runtime, "fall_back_silent").seen == 0
+        sweep(chosen.runtime, "decide_unknown")
+        row = notification_row(chosen, one.notification.id)
+        assert [tried["channel"] for tried in deliveries_of(chosen, one.notification.id)] == channels
+        assert (row["state"], row["reason"]) == ending
 
     @pytest.mark.parametrize(
         ("mode", "delivery_state", "channels", "notification_state"),
