@@ -177,10 +177,10 @@ def _completed(found: Any, shop: str, error: InvalidEvent) -> dict[str, Any]:
     """
     value = _value(found)
     if looks_structured(value):
-        return as_order_event(read_structured(value))
-    if isinstance(value, dict) and value.get("shop") is None:
-        return {**value, "shop": shop}
-    raise error
+        value = as_order_event(read_structured(value))
+    elif not isinstance(value, dict) or value.get("shop") is not None:
+        raise error
+    return value if value.get("shop") is not None else {**value, "shop": shop}
 
 
 def _value(found: Any) -> Any:

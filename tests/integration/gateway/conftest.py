@@ -15,6 +15,7 @@ from notifier.door import open_road
 from notifier.gateway import create_gateway
 from notifier.gateway.auth import SigningSecrets
 from notifier.gateway.doors import Secrets
+from notifier.inbox import Inbox
 from notifier.ledger import Ledger
 from notifier.streams import Receipts
 from tests.fixtures.runtime import make_runtime
@@ -67,12 +68,19 @@ def build(sqlite_ledger: Ledger) -> Build:
         receipts: Any = None,
         secrets: Secrets = SECRETS,
         signing: SigningSecrets | None = None,
+        inbox_of: Inbox | None = None,
         **changes: Any,
     ) -> FastAPI:
-        said: dict[str, Any] = {"key_prefix": PREFIX, "public_url": PUBLIC_URL + "/", "senders": SENDERS, "shops": SHOPS}
+        said: dict[str, Any] = {
+            "key_prefix": PREFIX,
+            "public_url": PUBLIC_URL + "/",
+            "senders": SENDERS,
+            "shops": SHOPS,
+        }
         runtime = make_runtime(ledger, redis, **said, **changes)
         senders = {name: replace(sender, secrets=secrets.get(name, {})) for name, sender in runtime.senders.items()}
-        return create_gateway(replace(runtime, senders=senders), receipts or Receipts(redis, PREFIX), signing)
+        runtime = replace(runtime, senders=senders, inbox=inbox_of or Inbox(redis, prefix=PREFIX))
+        return create_gateway(runtime, receipts or Receipts(redis, PREFIX), signing)
 
     return build
 
