@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
+
 import pytest
 from redis import Redis
 
@@ -14,3 +17,11 @@ from tests.integration.webhooks.platforms import SETTINGS
 @pytest.fixture
 def runtime(ledger: Ledger, redis_client: Redis, clock: Clock) -> Runtime:
     return make_runtime(ledger, redis_client, clock=clock, **SETTINGS)
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port on which nobody listens for as long as the test runs: bound, and never listened on."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
