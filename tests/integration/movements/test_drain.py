@@ -405,7 +405,7 @@ class TestPortfolio:
 
     def test_what_would_expire_meanwhile_takes_the_next_channel(self, limited: World) -> None:
         limited.runtime.limiter.admit_portfolio("nile", ["+201000000001", "+201000000002"], 2)
-        [one] = due(limited, expires_at=NOW + HOUR)
+        [one] = due(limited, phone="+201000000003", expires_at=NOW + HOUR)
         run(drain_of(limited, Scripted()))
         first, second = deliveries_of(limited, one.notification.id)
         assert (first["state"], first["reason"], first["code"]) == ("failed", "out_of_time", "portfolio_full")

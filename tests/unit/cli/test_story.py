@@ -104,7 +104,7 @@ AT_SMS = {"fallback_at": NOW + 90 * SECOND, "accepted_at": NOW}
             "unreached",
             {"state": "unreached", "reason": "silent", "detail": ":"},
             {},
-            "Not told: The provider took the message and never reported that it arrived.",
+            "Not told: The provider sent the message and never reported that it arrived.",
         ),
         ("due", {}, {}, "Not told yet: waits on nile-wa, due since 2026-03-01 12:00:00Z."),
         (
