@@ -38,7 +38,7 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         status: {
             "description": _MEANINGS[status],
             "content": {"application/problem+json": {"schema": _PROBLEM, "example": PROBLEMS[status]}},
-            **({"headers": {"Retry-After": {"schema": {"type": "integer"}}}} if status in (429, 503) else {}),
+            **({"headers": {"Retry-After": {"schema": {"type": "integer"}}}} if status in (409, 429, 503) else {}),
         }
         for status in statuses
     }
@@ -287,4 +287,7 @@ def _models(models: Sequence[type[Any]]) -> dict[str, Any]:
         said = model.model_json_schema(ref_template=_REF)
         schemas |= said.pop("$defs", {})
         schemas[model.__name__] = said
+    event = schemas["OrderEvent"]
+    event["required"] = [name for name in event["required"] if name != "shop"]
+    event["properties"]["shop"]["description"] = "Absent: the shop of the key."
     return schemas

@@ -20,6 +20,11 @@ from notifier.inbox import RoadUnavailable
 from notifier.ledger import LedgerUnavailable
 
 _CHALLENGES = 'Bearer realm="notifier", Basic realm="notifier"'
+# The words of RFC 9110; Python has them from 3.13 on.
+_TITLES = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Content",
+}
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -56,7 +61,7 @@ def problem(refusal: Refusal, **extra: object) -> Response:
     """The refusal as an answer. extra: further members of the problem."""
     body = {
         "type": f"urn:notifier:problem:{refusal.reason}",
-        "title": refusal.status.phrase,
+        "title": _TITLES.get(refusal.status, refusal.status.phrase),
         "status": refusal.status.value,
         "detail": refusal.detail,
         **({"errors": as_errors(refusal.faults)} if refusal.faults else {}),

@@ -51,6 +51,9 @@ class Rejected:
         return Refusal(self.status, self.reason, self.detail, faults=self.faults)
 
 
+_OF_ANOTHER = Rejected(HTTPStatus.FORBIDDEN, "shop", "This key does not speak for the shop that the event names.")
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A body, read. single: it held one event, not a list. claims: ids under which the sender may repeat itself, each
@@ -75,6 +78,16 @@ def read_events(body: bytes, headers: Headers, shop: str) -> Reading:
         raise _unsupported()
     claim = _claim(body, headers, shop)
     return Reading(items, single, [(claim, range(len(items)))] if claim else ())
+
+
+def read_event(body: bytes, shop: str) -> OrderEvent:
+    """The one event of a body, for this shop, which needs not be kept. Raises Refusal: 403, 422."""
+    try:
+        return _event(body, shop)[0]
+    except InvalidEvent as error:
+        raise _invalid(error.faults).as_refusal() from None
+    except _OtherShop:
+        raise _OF_ANOTHER.as_refusal() from None
 
 
 def _unsupported() -> Refusal:
@@ -122,7 +135,7 @@ def _entry(found: Any, shop: str) -> Entry | Rejected:
     except InvalidEvent as error:
         return _invalid(error.faults)
     except _OtherShop:
-        return Rejected(HTTPStatus.FORBIDDEN, "shop", "This key does not speak for the shop that the event names.")
+        return _OF_ANOTHER
     if len(entry.body) > LARGEST_EVENT:
         return _too_large()
     if b"\\u0000" in entry.body and holds_nul(entry.body.decode()):

@@ -15,12 +15,11 @@ from notifier.cli.lanes import overview
 from notifier.cli.printing import plain
 from notifier.cli.story import as_told
 from notifier.cli.why import set_aside
-from notifier.events import InvalidEvent, OrderEvent, parse_event
 from notifier.gateway.auth import Caller
 from notifier.gateway.bodies import read_body
 from notifier.gateway.openapi import DOCUMENTED
 from notifier.gateway.problems import Refusal
-from notifier.gateway.reading import LARGEST_EVENT
+from notifier.gateway.reading import LARGEST_EVENT, read_event
 from notifier.ledger.counts import LaneDepth, lane_depths
 from notifier.ledger.stories import order_of, story
 from notifier.road import RoadUnavailable
@@ -52,7 +51,7 @@ def read_routes(runtime: Runtime, admit: Admit) -> APIRouter:
     @router.post("/v1/explain", **DOCUMENTED["explain"])
     async def explain(request: Request, caller: Caller = reader) -> dict[str, Any]:
         body = await read_body(request, LARGEST_EVENT)
-        return await run_in_threadpool(_explain, runtime, caller, body)
+        return await run_in_threadpool(_explain, runtime, caller.shop, body)
 
     @router.get("/v1/lanes", **DOCUMENTED["lanes"])
     async def lanes(caller: Caller = admin) -> dict[str, Any]:
@@ -85,22 +84,12 @@ def _order(runtime: Runtime, shop: str, order: str) -> dict[str, Any]:
     return {"order": order, "orders": told, "quarantine": waiting}
 
 
-def _explain(runtime: Runtime, caller: Caller, body: bytes) -> dict[str, Any]:
-    event = _read(body, caller)
+def _explain(runtime: Runtime, shop: str, body: bytes) -> dict[str, Any]:
+    event = read_event(body, shop)
     if event.shop not in runtime.rules:
         raise Refusal(HTTPStatus.NOT_FOUND, "no-shop", "This shop is not in the configuration any more.")
     made, is_copy = dry_run(runtime, event)
     return as_story(runtime, event, made, is_copy)
-
-
-def _read(body: bytes, caller: Caller) -> OrderEvent:
-    try:
-        event = parse_event(body)
-    except InvalidEvent as error:
-        detail = "This is not an order event."
-        raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", detail, faults=error.faults) from None
-    caller.need_shop(event.shop)
-    return event
 
 
 def _lanes(runtime: Runtime, shop: str) -> dict[str, Any]:

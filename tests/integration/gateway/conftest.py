@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -69,15 +69,15 @@ def build(sqlite_ledger: Ledger) -> Build:
         secrets: Secrets = SECRETS,
         signing: SigningSecrets | None = None,
         inbox_of: Inbox | None = None,
-        **changes: Any,
+        more_shops: Mapping[str, Any] | None = None,
     ) -> FastAPI:
         said: dict[str, Any] = {
             "key_prefix": PREFIX,
             "public_url": PUBLIC_URL + "/",
             "senders": SENDERS,
-            "shops": SHOPS,
+            "shops": {**SHOPS, **(more_shops or {})},
         }
-        runtime = make_runtime(ledger, redis, **said, **changes)
+        runtime = make_runtime(ledger, redis, **said)
         senders = {name: replace(sender, secrets=secrets.get(name, {})) for name, sender in runtime.senders.items()}
         runtime = replace(runtime, senders=senders, inbox=inbox_of or Inbox(redis, prefix=PREFIX))
         return create_gateway(runtime, receipts or Receipts(redis, PREFIX), signing)
