@@ -13,7 +13,7 @@ from redis import Redis
 from notifier.road import road
 
 # A wake-up that nobody answers for that long is taken for lost, and the next who asks publishes again: the tick, which
-# asks every second. Longer, and a lost message would keep a lane waiting; shorter, and busy workers would be asked twice.
+# asks every second. Longer, and a lost message keeps a lane waiting; shorter, and busy workers are asked twice.
 UNANSWERED = timedelta(seconds=3)
 
 

@@ -44,8 +44,8 @@ class Claimed:
     """A delivery that is ours until the lease ends, with all that sending needs.
 
     attempts: tries before this one. body: the order event as JSON text. obsolete_by: the newer comparable event that
-    the customer was told, or is being told, if there is one: the stale guard at send time. settled: the notification has
-    ended meanwhile, told by another of its deliveries.
+    the customer was told, or is being told, if there is one: the stale guard at send time. settled: the notification
+    has ended meanwhile, told by another of its deliveries.
     """
 
     delivery_id: str
