@@ -20,7 +20,9 @@ from notifier.ledger.replays import Unreached
 from notifier.policy.fallback import NoChannel
 from notifier.policy.reasons import Reason
 from notifier.runtime import Runtime
+from notifier.sources.contract import Malformed
 from notifier.streams import Quarantined
+from notifier.webhook_stream import Webhook, Webhooks, read_webhook
 
 # The reason in history and on the new delivery.
 REPLAYED = "replayed"
@@ -180,8 +182,10 @@ class Fed:
     problem: str | None
 
 
-def check_item(runtime: Runtime, item: Quarantined) -> OrderEvent | str:
-    """The event of an item that may be fed again, or what is still wrong with it."""
+def check_item(runtime: Runtime, item: Quarantined) -> OrderEvent | Webhook | str:
+    """What of an item may be fed again, an event or a platform's webhook, or what is still wrong with it."""
+    if b"source" in item.fields:
+        return _check_webhook(runtime, item)
     try:
         event = parse_event(item.fields[b"body"])
     except InvalidEvent as error:
@@ -191,21 +195,44 @@ def check_item(runtime: Runtime, item: Quarantined) -> OrderEvent | str:
     return event
 
 
-def feed_again(runtime: Runtime, items: Sequence[Quarantined]) -> list[Fed]:
-    """Hands quarantined events to the inbox again; what is still faulty stays where it is, with its problem.
+def _check_webhook(runtime: Runtime, item: Quarantined) -> Webhook | str:
+    try:
+        webhook = read_webhook(item.fields)
+    except (KeyError, ValueError):
+        return "no door wrote it, so nobody knows whose it is"
+    found = runtime.sources.get((webhook.shop, webhook.source))
+    if found is None:
+        return f"there is still no [shops.{webhook.shop}.sources.{webhook.source}] in the configuration"
+    try:
+        found.source.parse(webhook.body, webhook.headers, found.reading)
+    except Malformed as error:
+        return str(error)
+    return webhook
 
-    Each is forgotten, appended and only then taken out: who dies in between feeds it twice, and the inbox, or at last
-    the ledger, recognises the second. Raises InboxFull, RoadUnavailable.
+
+def feed_again(runtime: Runtime, items: Sequence[Quarantined]) -> list[Fed]:
+    """Hands quarantined items to their stream again; what is still faulty stays where it is, with its problem.
+
+    Each is appended and only then taken out: who dies in between feeds it twice, and the inbox, or at last the ledger,
+    recognises the second. Raises InboxFull, RoadUnavailable.
     """
     results = []
     for item in items:
-        event = check_item(runtime, item)
-        if isinstance(event, str):
-            results.append(Fed(item.id.decode(), event))
+        found = check_item(runtime, item)
+        if isinstance(found, str):
+            results.append(Fed(item.id.decode(), found))
             continue
-        door, given = item.fields[b"door"].decode(), item.fields[b"id"].decode()
-        runtime.inbox.forget([event.key])
-        runtime.inbox.append([Entry(given, event.key, item.fields[b"body"], door)])
+        if isinstance(found, Webhook):
+            Webhooks(runtime.redis, runtime.settings.key_prefix).append(found)
+        else:
+            _append(runtime, found, item)
         runtime.quarantine.take([item.id])
         results.append(Fed(item.id.decode(), None))
     return results
+
+
+def _append(runtime: Runtime, event: OrderEvent, item: Quarantined) -> None:
+    """Forgotten first: the inbox has seen its key already."""
+    door, given = item.fields[b"door"].decode(), item.fields[b"id"].decode()
+    runtime.inbox.forget([event.key])
+    runtime.inbox.append([Entry(given, event.key, item.fields[b"body"], door)])

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 from redis import Redis
 
+from notifier.inbox import InboxFull
 from notifier.road import load_script, road
 
 # A full order is 10 to 100 kB: memory is the real bound, and this the last one.
@@ -36,6 +37,11 @@ class Webhooks:
         self._redis = redis
         self._max_length = max_length
         self._script = load_script(redis, "notifier", "append_webhook.lua")
+
+    def append(self, webhook: Webhook) -> None:
+        """Keeps one body. Raises InboxFull before anything is written; RoadUnavailable."""
+        if not self.append_many([webhook])[0]:
+            raise InboxFull("stream of webhooks", self._max_length, self._max_length)
 
     def append_many(self, webhooks: Sequence[Webhook]) -> list[bool]:
         """Keeps bodies, in one round trip. Answer the platform only after it returned.

@@ -11,6 +11,7 @@ import pytest
 from notifier.inbox import Inbox, InboxFull
 from notifier.intake import take_in
 from notifier.ledger import orders, plans
+from notifier.replay import feed_again
 from notifier.runtime import Runtime
 from notifier.streams import Item
 from notifier.webhook_stream import Webhook
@@ -255,3 +256,22 @@ def test_a_redacted_shop_is_forgotten_whole(runtime: Runtime) -> None:
     take(runtime, shopify("shop/redact", {"shop_id": 1}))
 
     assert rows(runtime.ledger, "order_book", "order_id") == []
+
+
+def test_a_webhook_that_was_set_aside_is_fed_again_when_its_source_is_there(runtime: Runtime) -> None:
+    gone, broken = Webhook("nile", "gone", {}, b"{}"), shopify("orders/create", {})
+    take(
+        replace(runtime, settings=runtime.settings.model_copy(update={"shops": {}})), woo("order.created", woo_order())
+    )
+    take(runtime, gone, broken)
+
+    fed = feed_again(runtime, runtime.quarantine.list(10))
+
+    assert [one.problem and one.problem.split(";")[0] for one in fed] == [
+        None,
+        "there is still no [shops.nile.sources.gone] in the configuration",
+        "/id: expected an id of at most 128 characters, got nothing",
+    ]
+    take(runtime)
+    assert keys_in_inbox(runtime) == ["nile|727|order.confirmed||"]
+    assert [one.reason for one in runtime.quarantine.list(10)] == ["unknown_source", "invalid"]

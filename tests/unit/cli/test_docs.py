@@ -71,7 +71,7 @@ def test_the_examples_in_the_help_can_be_typed(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config" / "samples").mkdir(parents=True)
-    for name in ("event.json", "consents.csv", "config/samples/orders.jsonl"):
+    for name in ("event.json", "order.json", "consents.csv", "config/samples/orders.jsonl"):
         (tmp_path / name).touch()
     words = shlex.split(example)[1:]
     asked = tuple(words[: len(path)])
