@@ -31,6 +31,7 @@ COMMANDS: dict[str, Entry] = {
     "consent": Entry("notifier.cli.consent:consent", "Show, grant, stop or import consents."),
     "keys": Entry("notifier.cli.keys:keys", "Create, list, revoke and rotate the API keys of a shop."),
     "sources": Entry("notifier.cli.sources:sources", "List, check and try the platforms that tell the shops' orders."),
+    "reconcile": Entry("notifier.cli.reconcile:reconcile", "Ask a shop's platform what changed, for lost webhooks."),
     "templates": Entry("notifier.cli.templates:templates", "Check the templates, and bring them to the provider."),
     "sweep": Entry("notifier.cli.sweep:sweep", "Run one periodic repair, or all of them, once."),
     "doctor": Entry("notifier.cli.doctor:doctor", "Check stores, templates, secrets and clocks, with advice."),

@@ -50,6 +50,10 @@ SHAPES: Mapping[str, Mapping[str, str]] = {
         "wait_for_order",
     },
     "sources check": {"findings[]": "source, level (ok, warn, fail), what, advice"},
+    "reconcile": {
+        "sources[]": "shop, source, pages, orders, news (events that nobody had told us), known (events that we had), "
+        "unchanged, unreadable (reasons)",
+    },
     "explain": {
         "event": "its name",
         "order": "number, or id",

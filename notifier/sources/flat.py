@@ -24,6 +24,7 @@ MOST_FIELDS: Final = 2_000
 
 Paths = tuple[tuple[str, ...], ...]
 
+_LOST_PLUS = re.compile(r" [1-9]")
 _SEPARATORS = re.compile(r"__|\.|\[")
 _JSON: Final[Paths] = (("customer",), ("order",), ("order", "items"), ("shipment",), ("vars",))
 _TIMES: Final[Paths] = (("occurred_at",), ("shipment", "eta"), ("customer", "consent", "at"))
@@ -57,7 +58,12 @@ def read_form(body: bytes) -> dict[str, Any]:
     except ValueError:
         remedy = "send fewer fields, percent-encoded"
         raise Malformed("", f"a form in UTF-8 with at most {MOST_FIELDS} fields", "something else", remedy) from None
-    return dict(pairs)
+    return {name: _with_plus(name, value) for name, value in pairs}
+
+
+def _with_plus(name: str, value: str) -> str:
+    """A phone that begins with a blank began with a + that its sender did not encode; curl -d does not."""
+    return "+" + value[1:] if "phone" in name and _LOST_PLUS.match(value) else value
 
 
 def shaped(said: Mapping[str, Any]) -> dict[str, Any]:

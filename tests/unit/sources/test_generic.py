@@ -167,6 +167,14 @@ def test_a_word_that_could_mean_two_things_is_refused() -> None:
         parse({"event": "failed", "order_id": "1"})
 
 
+@pytest.mark.parametrize(
+    ("sent", "read"), [("+966501234567", "+966501234567"), ("%2B966501234567", "+966501234567"), ("+0501", "0501")]
+)
+def test_a_plus_that_nobody_encoded_is_still_a_plus(sent: str, read: str) -> None:
+    said = event(f"event=Shipped&order__id=1&customer__phone={sent}&customer__name=+5".encode(), FORM)
+    assert said["customer"] == {"phone": read, "name": "5"}
+
+
 def test_keys_inside_objects_are_the_senders_own() -> None:
     said = event({"event": "order.shipped", "order_id": "1", "vars": {"utm.source": "mail", "empty": ""}})
     assert said["vars"] == {"utm.source": "mail"}
