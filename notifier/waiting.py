@@ -35,7 +35,7 @@ def join_waiting_events(runtime: Runtime, now: datetime, report: SweepReport) ->
     size, end = runtime.settings.sweep.page, time.monotonic() + BUDGET.total_seconds()
     while time.monotonic() < end:
         with runtime.ledger.begin() as conn:
-            found = orders.joinable(conn, now, size)
+            found = orders.due(conn, now, size)
             known = orders.known_orders(conn, sorted({(one.shop, one.order_id) for one in found}))
             _append(runtime, [_entry(one, known) for one in found])
             orders.joined(conn, [one.key for one in found])

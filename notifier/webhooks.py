@@ -1,8 +1,8 @@
 """Webhooks: a batch of raw bodies becomes events in the inbox, and what is known of orders.
 
 The order is: read the book, append to the inbox, write the book, acknowledge. Whoever dies in between leaves the batch
-to another, which finds the book as it was, makes the same events, and has them recognised by their keys. What two
-readers of one order overlook in each other, `join_waiting_events` finds.
+to another, which finds the book as it was, makes the same events, and has them recognised by their keys. Events that
+wait go on by the sweep `join_waiting_events` once their order is written, or their time is over.
 """
 
 from __future__ import annotations
@@ -258,12 +258,14 @@ def _write(runtime: Runtime, read: Sequence[Read], waiting: Sequence[WaitingEven
     told = [(one.shop, facts) for one in read for facts in one.parsed.orders]
     if not told and not waiting and not any(one.parsed.consents or one.parsed.demands for one in read):
         return
+    keys = {(shop, facts.order_id) for shop, facts in told}
     with runtime.ledger.begin() as conn:
-        book = orders.hold_orders(conn, sorted({(shop, facts.order_id) for shop, facts in told}), now)
+        held = orders.hold_orders(conn, sorted(keys | {(one.shop, one.order_id) for one in waiting}), now)
         for shop, facts in told:
-            book[shop, facts.order_id] = merge(book[shop, facts.order_id], facts)
-        orders.write_orders(conn, book, now)
+            held[shop, facts.order_id] = merge(held[shop, facts.order_id], facts)
+        orders.write_orders(conn, {key: held[key] for key in keys}, now)
         orders.wait(conn, waiting)
+        orders.hasten(conn, [key for key, facts in held.items() if not facts.partial], now)
         apply_consents(conn, runtime, [(one.shop, said) for one in read for said in one.parsed.consents], now)
         forget_people(conn, runtime, _redactions(read))
 

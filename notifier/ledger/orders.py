@@ -109,12 +109,16 @@ _WAIT = Statement(
     FROM ({{rows}}) AS r WHERE true ON CONFLICT (key) DO NOTHING""",
     _WAITING_ROWS,
 )
-_JOINABLE = Statement(
+_DUE = Statement(
     f"""
     SELECT {", ".join(f"d.{name}" for name in _WAITING_ROWS.columns)} FROM waiting_event d
-    WHERE d.until <= :now OR EXISTS (
-        SELECT 1 FROM order_book b WHERE b.shop = d.shop AND b.order_id = d.order_id AND NOT b.partial
-    ) ORDER BY d.until, d.key LIMIT :limit {{skip_locked}}"""
+    WHERE d.until <= :now ORDER BY d.until, d.key LIMIT :limit {{skip_locked}}"""
+)
+_HASTEN = Statement(
+    """
+    UPDATE waiting_event AS d SET until = :now
+    WHERE (d.shop, d.order_id) IN (SELECT r.shop, r.order_id FROM ({rows}) AS r) AND d.until > :now""",
+    _KEYS,
 )
 _JOINED = Statement("DELETE FROM waiting_event WHERE key IN ({ids})")
 
@@ -125,7 +129,7 @@ _FORGET_SEEN = Statement(
         SELECT d.shop, d.order_id FROM order_book d WHERE d.seen_at < :before ORDER BY d.seen_at LIMIT :limit
     )"""
 )
-_OF_ORDERS = "EXISTS (SELECT 1 FROM ({rows}) AS r WHERE r.shop = d.shop AND r.order_id = d.order_id)"
+_OF_ORDERS = "(d.shop, d.order_id) IN (SELECT r.shop, r.order_id FROM ({rows}) AS r)"
 _ENDED = """
     d.body <> '{{}}' AND (
         SELECT 1 FROM notification n WHERE n.event_id = d.id AND n.state IN ('planned', 'active') LIMIT 1
@@ -174,9 +178,16 @@ def wait(conn: Connection, events: Sequence[WaitingEvent]) -> None:
         _WAIT.run(conn, events)
 
 
-def joinable(conn: Connection, now: datetime, limit: int) -> list[WaitingEvent]:
-    """Waiting events whose order has turned up or whose time has come; each to one of two that ask (PostgreSQL)."""
-    rows = _JOINABLE.run(conn, now=to_us(now), limit=limit)
+def hasten(conn: Connection, known: Sequence[OrderKey], now: datetime) -> None:
+    """Ends the waiting of events whose order is known now. The caller holds these orders, as who lets events wait does,
+    so that neither overlooks the other."""
+    if known:
+        _HASTEN.run(conn, _keyed(known), now=to_us(now))
+
+
+def due(conn: Connection, now: datetime, limit: int) -> list[WaitingEvent]:
+    """Waiting events whose time has come; each to one of two that ask (PostgreSQL)."""
+    rows = _DUE.run(conn, now=to_us(now), limit=limit)
     return [
         WaitingEvent(key, found, shop, order_id, door, body, from_us(until), from_us(received_at))
         for key, found, shop, order_id, door, body, until, received_at in rows

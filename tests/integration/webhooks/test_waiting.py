@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from notifier.inbox import Inbox
 from notifier.intake import take_in
+from notifier.ledger import Ledger
 from notifier.runtime import Runtime
 from notifier.sweeps import sweep
+from notifier.webhooks import take_webhooks
+from tests.fixtures.ledger import NOW
 from tests.fixtures.runtime import Clock
 from tests.integration.movements.incoming import reader_of as inbox_reader
 from tests.integration.movements.incoming import rows
 from tests.integration.webhooks.platforms import (
+    arrive,
     at,
     keys_in_inbox,
     shopify,
@@ -127,3 +132,23 @@ def test_orders_of_which_nobody_spoke_for_long_are_forgotten(runtime: Runtime, c
     assert sweep(runtime, "forget_old_orders").moved == {"forgotten": 1}
     assert rows(runtime.ledger, "order_book", "order_id") == [("5002",)]
     assert sweep(runtime, "forget_old_orders").moved == {"forgotten": 0}
+
+
+def test_who_lets_an_event_wait_and_who_writes_its_order_cannot_overlook_each_other(runtime: Runtime) -> None:
+    bodies = shopify("fulfillment_events/create", shopify_progress()), shopify("orders/updated", shopify_order())
+    step, order = arrive(runtime, *bodies)
+
+    class Meanwhile(Ledger):
+        """Between the reading of the book and the writing another worker learns of the order."""
+
+        def __init__(self, ledger: Ledger) -> None:
+            self.__dict__ = ledger.__dict__
+
+        def begin(self) -> Any:
+            take_webhooks(runtime, [order], NOW)
+            return super().begin()
+
+    report = take_webhooks(replace(runtime, ledger=Meanwhile(runtime.ledger)), [step], NOW)
+
+    assert report.waiting == 1
+    assert sweep(runtime, "join_waiting_events").moved == {"joined": 1, "gave_up": 0}
