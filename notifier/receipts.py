@@ -171,7 +171,13 @@ def _lift(
     report: ReceiptReport,
 ) -> set[str]:
     lifts = [
-        steps.ReceiptRow(hit.delivery_id, update.status, update.at, update.provider_id)
+        steps.ReceiptRow(
+            hit.delivery_id,
+            update.status,
+            update.at,
+            update.provider_id,
+            runtime.silence_at(hit.lane, hit.template, update.at),
+        )
         for hit, update in known
         if update.status != "failed"
     ]

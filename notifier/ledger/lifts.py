@@ -18,12 +18,14 @@ from notifier.ledger.states import LATE, RECEIPT_RANK, DeliveryState
 
 @dataclass(frozen=True, slots=True)
 class ReceiptRow:
-    """One receipt that lifts. at: the provider's clock."""
+    """One receipt that lifts. at: the provider's clock. fallback_at: when silence counts after it, for a delivery whose
+    acceptance is not in the ledger; without it, when the message expires."""
 
     delivery_id: str
     status: Literal["sent", "delivered", "read"]
     at: datetime
     provider_id: str | None = None
+    fallback_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class _Lift:
     sent_at: datetime | None = None
     delivered_at: datetime | None = None
     read_at: datetime | None = None
+    fallback_at: datetime | None = None
 
     def add(self, row: ReceiptRow) -> None:
         status = DeliveryState(row.status)
@@ -52,16 +55,24 @@ class _Lift:
         known: datetime | None = getattr(self, f"{status}_at")
         setattr(self, f"{status}_at", min(known or row.at, row.at))
         self.provider_id = self.provider_id or row.provider_id
+        self.fallback_at = self.fallback_at or row.fallback_at
 
 
 _ROWS = Rows(
-    delivery_id="text", step="text", provider_id="text", sent_at="bigint", delivered_at="bigint", read_at="bigint"
+    delivery_id="text",
+    step="text",
+    provider_id="text",
+    sent_at="bigint",
+    delivered_at="bigint",
+    read_at="bigint",
+    fallback_at="bigint",
 )
 _TIMES = ", ".join(
     f"{at} = coalesce({{least}}(d.{at}, r.{at}), d.{at}, r.{at})" for at in ("sent_at", "delivered_at", "read_at")
 )
 _FILL = f"{_TIMES}, provider_id = coalesce(d.provider_id, r.provider_id), updated_at = :now"
-# A receipt that comes before our own commit leaves no time for silence; until `accept` brings it, the expiry stands in.
+# A receipt that comes before our own commit finds no time for silence. The drain may have died before that commit: then
+# this is all that will ever be known, and a phone that is off must still be told on the next channel.
 _LIFT = Move(
     "note_sent",
     "note_delivered",
@@ -69,7 +80,8 @@ _LIFT = Move(
     rows=_ROWS,
     sets=f"""{_FILL}, {TRIED},
         lease_until = NULL, reason = NULL, outcome = NULL, code = NULL, detail = NULL, failed_at = NULL,
-        fallback_at = CASE WHEN d.accepted_at IS NULL THEN coalesce(d.fallback_at, d.expires_at) ELSE d.fallback_at END,
+        fallback_at = CASE WHEN d.accepted_at IS NULL THEN coalesce(d.fallback_at, r.fallback_at, d.expires_at)
+            ELSE d.fallback_at END,
         finished_at = CASE WHEN r.step <> 'note_sent' THEN coalesce(d.finished_at, :now) END""",
     late=LATE,
 )

@@ -109,6 +109,15 @@ def test_a_receipt_for_a_queued_retry_stops_it_and_is_no_upgrade(ledger: Ledger)
     assert (row["state"], row["fallback_at"]) == ("sent", row["expires_at"])
 
 
+def test_a_receipt_without_an_acceptance_brings_the_time_for_silence(ledger: Ledger) -> None:
+    with ledger.begin() as conn:
+        found = queue(conn)[0].delivery.id
+        put_in_state(conn, "delivery", found, "claimed")
+        rows = [steps.ReceiptRow(found, "sent", AT["sent"], None, NOW + HOUR) for _ in range(2)]
+        steps.receive(conn, rows, NOW)
+        assert row_of(conn, "delivery", found)["fallback_at"] == to_us(NOW + HOUR)
+
+
 def test_an_acceptance_that_comes_after_the_receipt_still_brings_what_only_it_knows(ledger: Ledger) -> None:
     with ledger.begin() as conn:
         found = queue(conn)[0].delivery.id

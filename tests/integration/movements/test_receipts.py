@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import permutations
 from typing import Any
 
@@ -69,6 +70,13 @@ def test_a_receipt_by_our_own_id_is_known_before_our_accept_is_committed(world: 
 
     assert (counts(report), state_of(world, made)) == ((1, 1, 0, 0), "delivered")
     assert rows(world.ledger, "delivery", "provider_id") == [("wamid.7",)]
+
+
+def test_what_its_drain_never_recorded_and_the_provider_sent_falls_back_in_time(world: World) -> None:
+    made = under_way(world, "claimed", None)
+    receive(world, webhook(status("sent", ref=made.delivery.id)))
+    world.clock.now = NOW + timedelta(hours=6, minutes=1)  # the template's time-to-live and the buffer
+    assert sweep(world.runtime, "fall_back_silent").moved == {"expire": 1}
 
 
 def test_a_receipt_of_an_unknown_id_is_parked_and_joined_when_its_delivery_is_known(world: World) -> None:
