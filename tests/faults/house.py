@@ -47,9 +47,10 @@ BEAT = "beat"
 GATEWAY = "gateway"
 SANDBOX = "sandbox"
 
-# Everything a repair waits for, short; the relations between them are checked when the settings load.
+# Everything a repair waits for, short; the relations between them are checked when the settings load. The lease is longer
+# than the road's and SQLite's own timeouts (10 s), as it is by default, or every partition would end claims.
 _SETTINGS: Mapping[str, Mapping[str, Any]] = {
-    "drain": {"slice": "2s", "request_timeout": "4s", "connect_timeout": "1s", "lease": "8s"},
+    "drain": {"slice": "2s", "request_timeout": "4s", "connect_timeout": "1s", "lease": "15s"},
     "retry": {"base": "200ms", "cap": "3s"},
     "fallback": {"buffer": "5s", "unknown_wait": "30s"},
     "breaker": {"cool_down": "1s", "cool_down_max": "4s"},

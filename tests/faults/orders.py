@@ -25,10 +25,11 @@ MARK: Final = re.compile(r"X(\d{7})X")
 _TOLD = ("901", "902", "903", "904", "905", "906", "907", "913", "915", "916", "918", "919", "920")
 
 # Nobody can be told: refused, or reachable on no channel.
-_SILENT = ("909", "911", "912")
+_SILENT = ("909", "911")
 
-# The answer to the first try is lost before anything was accepted: held for ever, or told if a fault took that try.
-_EITHER = ("908", "914", "917")
+# Not told, unless a fault takes the very try that would have failed: the answer to the first is lost before anything
+# was accepted, the SMS is refused.
+_EITHER = ("908", "912", "914", "917")
 
 _LIFE = ("order.created", "payment.received", "order.shipped", "shipment.out_for_delivery", "order.delivered")
 _ALONE = (*_LIFE, "order.confirmed", "order.cancelled", "order.refunded", "shipment.delayed")
