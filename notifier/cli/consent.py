@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, TextIO
 
 import click
 
-from notifier.cli.consent_rows import CHANNELS, PURPOSES, BadValue, phone_of, purpose_meant, read_rows
+from notifier.cli.consent_rows import read_rows
 from notifier.cli.exits import LEFT_OVER, Refused
 from notifier.cli.opened import open_for_command
-from notifier.cli.printing import masked, plain, say_json, say_table, stamp
-from notifier.ledger import Connection, plans
+from notifier.cli.printing import say_json, say_table
+from notifier.ledger import plans
 from notifier.ledger.consents import ConsentEntry, consent_history
-from notifier.policy.consent import UNDATED, Allowed, decide, is_news
+from notifier.policy.consent import UNDATED
 from notifier.runtime import Runtime
+from notifier.telling.consents import (
+    CHANNELS,
+    PURPOSES,
+    BadValue,
+    as_json_row,
+    news_among,
+    phone_of,
+    purpose_meant,
+    verdicts_of,
+)
+from notifier.telling.words import masked, stamp
 
 _shop = click.option("--shop", required=True, help="The shop that was allowed or stopped.")
 _channel = click.option("--channel", type=click.Choice(CHANNELS), help="Only this channel; absent: all of them.")
@@ -51,26 +61,6 @@ def show(phone: str, shop: str | None, as_json: bool) -> None:
         click.echo(f"nothing is recorded about {masked(number)}{f' at {shop}' if shop else ''}: nothing is sent")
     if not found:
         raise click.exceptions.Exit(LEFT_OVER)
-
-
-def verdicts_of(found: Sequence[ConsentEntry], shop: str, now: datetime) -> list[dict[str, Any]]:
-    """What the records of one shop allow now, by channel and purpose."""
-    records = [one for one in found if one.shop == shop]
-    verdicts = []
-    for channel in CHANNELS:
-        for purpose in PURPOSES:
-            said = decide(records, None, channel, purpose, now)
-            reason = None if isinstance(said, Allowed) else str(said.reason)
-            verdicts.append(
-                {"shop": shop, "channel": channel, "purpose": purpose, "allowed": reason is None, "reason": reason}
-            )
-    return verdicts
-
-
-def as_json_row(one: ConsentEntry) -> dict[str, Any]:
-    """A record as `consent show --json` gives it; without the phone, which whoever asks knows."""
-    names = ("id", "shop", "channel", "purpose", "granted", "source", "at", "recorded_at", "event_id")
-    return {name: plain(getattr(one, name)) for name in names}
 
 
 def _say(phone: str, found: Sequence[ConsentEntry], verdicts: Sequence[dict[str, Any]]) -> None:
@@ -169,20 +159,6 @@ def import_command(file: TextIO, skip_bad: bool) -> None:
     click.echo(f"{len(fresh)} imported, {known} known already, {len(found.bad)} left out")
     if found.bad:
         raise click.exceptions.Exit(LEFT_OVER)
-
-
-def news_among(conn: Connection, records: Sequence[plans.NewConsent]) -> list[plans.NewConsent]:
-    """Those that the ledger does not hold yet, each once."""
-    held: dict[tuple[str, str], list[plans.ConsentRecord | plans.NewConsent]] = {}
-    for known in plans.consents(conn, sorted({(one.shop, one.phone) for one in records})):
-        held.setdefault((known.shop, known.phone), []).append(known)
-    fresh = []
-    for one in records:
-        of_person = held.setdefault((one.shop, one.phone), [])
-        if is_news(one, of_person):
-            of_person.append(one)
-            fresh.append(one)
-    return fresh
 
 
 def _rows(number: int) -> str:

@@ -6,17 +6,13 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import get_args
 
-from notifier.events import Channel
 from notifier.ledger.plans import NewConsent
 from notifier.policy.consent import CLOCK_SKEW
-from notifier.policy.recipient import NoRecipient, find_recipient
 from notifier.policy.shop import ShopRules
+from notifier.telling.consents import CHANNELS, PURPOSES, BadValue, phone_of, purpose_meant
 
 COLUMNS = ("shop", "phone", "channel", "purpose", "granted", "source", "at")
-CHANNELS: tuple[str, ...] = get_args(Channel)
-PURPOSES = ("order_updates", "marketing")
 
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -35,23 +31,6 @@ class ReadRows:
 
     records: list[NewConsent] = field(default_factory=list)
     bad: list[BadRow] = field(default_factory=list)
-
-
-class BadValue(ValueError):
-    """A value that cannot stand in a consent record."""
-
-
-def purpose_meant(purpose: str | None, granted: bool) -> str | None:
-    """The purpose of a record that names none: a grant is for order updates only, a stop is for everything (None)."""
-    return purpose or ("order_updates" if granted else None)
-
-
-def phone_of(text: str, rules: ShopRules | None) -> str:
-    """E.164 of a phone as people write it, dialled in the shop's country. Raises BadValue with what is missing."""
-    found = find_recipient(text, rules.default_country if rules else None)
-    if isinstance(found, NoRecipient):
-        raise BadValue(f"phone: {found.fault.value.replace('_', ' ')}; write it like +201001234567")
-    return found.phone
 
 
 def read_rows(lines: Iterable[str], shops: Mapping[str, ShopRules], now: datetime) -> ReadRows:

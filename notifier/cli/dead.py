@@ -9,12 +9,13 @@ import click
 from notifier import replay as movement
 from notifier.cli.exits import LEFT_OVER, Refused
 from notifier.cli.opened import open_for_command, open_stores_for_command, surroundings
-from notifier.cli.printing import masked, plain, say_json, say_table, stamp
-from notifier.cli.story import sentence
+from notifier.cli.printing import say_json, say_table
 from notifier.ledger import replays
 from notifier.replay import Fed, Verdict
 from notifier.runtime import Runtime
 from notifier.streams import Quarantined
+from notifier.telling.story import sentence
+from notifier.telling.words import masked, plain, stamp
 
 MOST = 100_000  # what one `--all` takes: the quarantine holds no more, and more than that wants a second thought
 

@@ -9,11 +9,12 @@ import click
 
 from notifier.cli.exits import LEFT_OVER
 from notifier.cli.opened import open_stores_for_command, surroundings
-from notifier.cli.printing import say_json, say_table, stamp
+from notifier.cli.printing import say_json, say_table
 from notifier.keys import DEFAULT_RATE, SCOPES, MadeKey, create_key, revoke_key, rotate_key
 from notifier.ledger.keys import KeyRow, keys_of
 from notifier.runtime import Runtime
 from notifier.spans import read_duration
+from notifier.telling.words import stamp
 
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import click
 from rich.cells import cell_len
@@ -14,17 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from notifier.telling.words import plain
+
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
-
-
-def masked(phone: str | None) -> str:
-    """+201001234567 as +20•••••67: enough to recognise, too little to call."""
-    return f"{phone[:3]}•••••{phone[-2:]}" if phone else "no phone"
-
-
-def stamp(at: datetime | None) -> str:
-    """An instant as 2026-03-01 12:00:05Z; "never" for None."""
-    return "never" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def age(span: timedelta | None) -> str:
@@ -42,21 +32,6 @@ def age(span: timedelta | None) -> str:
 def say_json(value: object) -> None:
     """One JSON object on stdout, two spaces deep; instants as ISO 8601, durations as seconds."""
     click.echo(json.dumps(plain(value), ensure_ascii=False, indent=2))
-
-
-def plain(value: Any) -> Any:
-    """Dataclasses, instants and durations as JSON knows them."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if isinstance(value, dict):
-        return {key: plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(inner) for inner in value]
-    return value
 
 
 def say_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

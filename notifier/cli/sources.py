@@ -11,11 +11,12 @@ from notifier.cli.checks_sources import Situation, findings, unsigned_post
 from notifier.cli.doctor import COLOURS
 from notifier.cli.exits import LEFT_OVER, Refused
 from notifier.cli.opened import open_stores_for_command, surroundings
-from notifier.cli.printing import plain, say_json, say_table
+from notifier.cli.printing import say_json, say_table
 from notifier.ledger import orders
 from notifier.settings import Settings, load_settings, source_secret_name
 from notifier.shop_sources import ShopSource, shop_sources
 from notifier.sources.contract import Malformed, Parsed
+from notifier.telling.words import plain
 
 QUARANTINED = 1_000  # items looked at
 

@@ -7,16 +7,17 @@ from datetime import datetime
 from typing import Any
 
 import click
-import orjson
 
 from notifier.cli.exits import LEFT_OVER
 from notifier.cli.opened import open_stores_for_command
-from notifier.cli.printing import plain, say_json, stamp
-from notifier.cli.story import as_told
+from notifier.cli.printing import say_json
 from notifier.ledger.stories import story
 from notifier.road import RoadUnavailable
 from notifier.runtime import Runtime
-from notifier.streams import QUARANTINE_MAX_LENGTH, Quarantined
+from notifier.streams import QUARANTINE_MAX_LENGTH
+from notifier.telling.set_aside import set_aside
+from notifier.telling.story import as_told
+from notifier.telling.words import stamp
 
 _COLOURS = {"told": "green", "active": "yellow", "planned": "yellow", "suppressed": "red", "unreached": "red"}
 
@@ -59,28 +60,6 @@ def _waiting(runtime: Runtime, order: str, shop: str | None) -> list[dict[str, A
     except RoadUnavailable as error:
         click.echo(f"without what is in quarantine: {error}", err=True)
         return []
-
-
-def set_aside(runtime: Runtime, order: str, shop: str | None, most: int) -> list[dict[str, Any]]:
-    """Events of this order (id or number) among the `most` oldest in quarantine. Raises RoadUnavailable."""
-    return [
-        {"id": item.id.decode(), "at": plain(item.at), "event": event.get("event")}
-        | {"reason": item.reason, "detail": item.detail}
-        for item in runtime.quarantine.list(most)
-        if (event := _body(item)) and _is_of(event, order, shop)
-    ]
-
-
-def _body(item: Quarantined) -> dict[str, Any]:
-    try:
-        found = orjson.loads(item.fields[b"body"])
-    except (KeyError, orjson.JSONDecodeError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _is_of(event: Mapping[str, Any], order: str, shop: str | None) -> bool:
-    return order in (str(event.get("order_id")), str(event.get("order_number"))) and shop in (None, event.get("shop"))
 
 
 def _quarantined(one: Mapping[str, Any]) -> str:

@@ -11,9 +11,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 
-from notifier.cli.consent import as_json_row, news_among, verdicts_of
-from notifier.cli.consent_rows import BadValue, phone_of, purpose_meant
-from notifier.cli.printing import masked
 from notifier.events import Channel, Fault
 from notifier.gateway.auth import Caller
 from notifier.gateway.bodies import read_body
@@ -25,6 +22,8 @@ from notifier.ledger import plans
 from notifier.ledger.consents import consent_history
 from notifier.policy.consent import CLOCK_SKEW
 from notifier.runtime import Runtime
+from notifier.telling.consents import BadValue, as_json_row, news_among, phone_of, purpose_meant, verdicts_of
+from notifier.telling.words import masked
 
 
 class ConsentWord(BaseModel):

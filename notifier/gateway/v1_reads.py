@@ -10,11 +10,6 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request
 from starlette.concurrency import run_in_threadpool
 
-from notifier.cli.explain import as_story, dry_run
-from notifier.cli.lanes import overview
-from notifier.cli.printing import plain
-from notifier.cli.story import as_told
-from notifier.cli.why import set_aside
 from notifier.gateway.auth import Caller
 from notifier.gateway.bodies import read_body
 from notifier.gateway.openapi import DOCUMENTED
@@ -24,6 +19,11 @@ from notifier.ledger.counts import LaneDepth, lane_depths
 from notifier.ledger.stories import order_of, story
 from notifier.road import RoadUnavailable
 from notifier.runtime import Runtime
+from notifier.telling.dry_run import as_story, dry_run
+from notifier.telling.lanes import overview
+from notifier.telling.set_aside import set_aside
+from notifier.telling.story import as_told
+from notifier.telling.words import plain
 
 Admit = Callable[[str], Callable[[Request], Awaitable[Caller]]]
 """A scope -> what finds out who calls, and lets nobody else pass."""

@@ -33,7 +33,7 @@ FLOORS = (
     {"door", "ledger", "plan", "settings", "streams", "webhook_stream"},
     {"keys", "lookups", "shop_sources", "shops"},
     {"runtime"},
-    {"effects", "follow"},
+    {"effects", "follow", "telling"},
     {"carry", "demands", "intake", "notices", "replay"},
     {"bypass", "permits", "receipts", "record", "webhooks"},
     {"reconcile", "waiting", "webhook_bypass"},

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from notifier.cli.consent_rows import COLUMNS, BadRow, BadValue, phone_of, read_rows
+from notifier.cli.consent_rows import COLUMNS, BadRow, read_rows
 from notifier.ledger.plans import NewConsent
 from notifier.policy.consent import CLOCK_SKEW
 from notifier.policy.shop import ShopRules
+from notifier.telling.consents import BadValue, phone_of
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 NILE = ShopRules("nile", "Nile", "ar", "EG", ("whatsapp", "sms"), (), {})

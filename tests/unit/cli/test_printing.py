@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from notifier.cli.printing import age, aligned, masked, plain, stamp
+from notifier.cli.printing import age, aligned
 from notifier.replay import Verdict
+from notifier.telling.words import masked, plain, stamp
 
 
 @pytest.mark.parametrize(

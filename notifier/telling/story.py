@@ -1,4 +1,4 @@
-"""The story of an order as plain values: what `notifier why` prints and its `--json` gives. Pure; phones are masked."""
+"""The story of an order as plain values: what `notifier why --json` gives. Pure; phones are masked."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from notifier.cli.printing import masked, plain, stamp
 from notifier.ledger.stories import HistoryLine, Story, StoryDelivery, StoryEvent, StoryNotification, StoryReceipt
 from notifier.policy.reasons import Reason
+from notifier.telling.words import masked, plain, stamp
 
 # Why a delivery moved, where that is no reason of policy: the drain's and the operators' own words.
 _OTHER_WORDS: Mapping[str, str] = {

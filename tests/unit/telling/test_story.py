@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from notifier.cli.story import as_told, sentence
 from notifier.ledger.stories import HistoryLine, Story, StoryDelivery, StoryEvent, StoryNotification
 from notifier.policy.reasons import Reason
+from notifier.telling.story import as_told, sentence
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
