@@ -10,7 +10,6 @@ import base64
 import binascii
 import hmac
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeVar
@@ -38,17 +37,33 @@ def signed_base64(body: bytes, signature: str | None, secrets: Sequence[str]) ->
     return good
 
 
-@dataclass(frozen=True, slots=True)
 class Node:
-    """A value of a JSON body and the pointer to it. What is missing is a Node of None: reading goes on tolerantly."""
+    """A value of a JSON body and the pointer to it. What is missing is a Node of None: reading goes on tolerantly.
 
-    value: Any = field(repr=False)
-    path: str = ""
+    An order is read in a hundred of these, and nearly no pointer is ever asked for: it is put together when it is.
+    """
+
+    __slots__ = ("_inside", "_name", "value")
+
+    def __init__(self, value: Any, path: str = "", inside: Node | None = None) -> None:
+        self.value = value
+        self._name = path
+        self._inside = inside
+
+    def __repr__(self) -> str:
+        return f"Node({self.path or '/'})"
+
+    @property
+    def path(self) -> str:
+        """The JSON pointer (RFC 6901)."""
+        if self._inside is None:
+            return self._name
+        return f"{self._inside.path}/{self._name.replace('~', '~0').replace('/', '~1')}"
 
     def __getitem__(self, name: str) -> Node:
         """The member of that name."""
-        inner = self.value.get(name) if isinstance(self.value, dict) else None
-        return Node(inner, f"{self.path}/{name.replace('~', '~0').replace('/', '~1')}")
+        value = self.value
+        return Node(value.get(name) if isinstance(value, dict) else None, name, self)
 
     def at(self, *names: str) -> Node:
         """The member of a member."""
@@ -60,7 +75,7 @@ class Node:
     def rows(self) -> Iterator[Node]:
         """The elements of a list; of anything else, none."""
         for number, inner in enumerate(self.value if isinstance(self.value, list) else ()):
-            yield Node(inner, f"{self.path}/{number}")
+            yield Node(inner, str(number), self)
 
     def text(self) -> str | None:
         """A text that is not blank, or a whole number as text; without its half surrogates and NULs."""
@@ -69,8 +84,8 @@ class Node:
             return str(found)[:_LONGEST_TEXT]
         if not isinstance(found, str):
             return None
-        plain = found.encode("utf-8", "replace").decode().replace("\0", "").strip()
-        return plain[:_LONGEST_TEXT] or None
+        plain = found if found.isascii() else found.encode("utf-8", "replace").decode()
+        return plain.replace("\0", "").strip()[:_LONGEST_TEXT] or None
 
     def id(self) -> str | None:
         """A text short enough for an id. Zero is none: WordPress says 0 for "no such thing"."""
