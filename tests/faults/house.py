@@ -47,8 +47,8 @@ BEAT = "beat"
 GATEWAY = "gateway"
 SANDBOX = "sandbox"
 
-# Everything a repair waits for, short; the relations between them are checked when the settings load. The lease is longer
-# than the road's and SQLite's own timeouts (10 s), as it is by default, or every partition would end claims.
+# Everything a repair waits for, short; the relations between them are checked when the settings load. The lease is
+# longer than the road's and SQLite's own timeouts (10 s), as it is by default, or every partition would end claims.
 _SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "drain": {"slice": "2s", "request_timeout": "4s", "connect_timeout": "1s", "lease": "15s"},
     "retry": {"base": "200ms", "cap": "3s"},
