@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from redis import Redis
 
@@ -19,7 +20,6 @@ from notifier.door import open_road
 from notifier.inbox import Inbox, RoadUnavailable
 from notifier.ledger import Ledger, open_ledger
 from notifier.limits import Limiter
-from notifier.lookups.orders import LookUps, open_look_ups
 from notifier.policy.fallback import silence_deadline
 from notifier.policy.shop import ShopRules
 from notifier.settings import Settings, secrets_of
@@ -27,6 +27,9 @@ from notifier.shop_sources import ShopSource, SourceKey, shop_sources
 from notifier.shops import shop_rules
 from notifier.streams import Quarantine
 from notifier.transport import Transport
+
+if TYPE_CHECKING:
+    from notifier.lookups.orders import LookUps
 
 # How long a provider keeps trying: Twilio's longest ValidityPeriod (platforms-and-sms B1.1), and what Meta does with a
 # template that declares no time-to-live (whatsapp-cloud-api §1.5).
@@ -65,6 +68,8 @@ class Runtime:
     @cached_property
     def look_ups(self) -> LookUps:
         """Whom the sources ask for orders. Raises SettingsError at the first look."""
+        from notifier.lookups.orders import open_look_ups  # requests: a quarter of a second, and few commands ask
+
         return open_look_ups(self.settings, self.redis)
 
     def wake(self, lanes: Iterable[str]) -> int:
@@ -130,7 +135,9 @@ def open_runtime(settings: Settings, publish: Publish) -> Runtime:
     catalog = load_catalog(settings.config_dir / "templates")
     rules = shop_rules(settings, catalog)
     runtime = replace(open_stores(settings, publish), catalog=catalog, rules=rules)
-    _ = runtime.sources, runtime.look_ups  # a faulty mapping is found now, not at the first webhook
+    _ = runtime.sources  # a faulty mapping is found now, not at the first webhook
+    if any(source.look_up for shop in settings.shops.values() for source in shop.sources.values()):
+        _ = runtime.look_ups
     return runtime
 
 

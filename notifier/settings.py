@@ -234,7 +234,7 @@ class Settings(BaseSettings):
     database_url: str = Field("", description="The ledger. Empty: SQLite in data_dir.")
     key_prefix: str = Field("notifier:", description="Begins every key in Redis.")
     data_dir: Path = Field(Path(".data"), description="Where the embedded server and SQLite keep their files.")
-    config_dir: Path = Field(Path("config"), description="Where templates/ and prices/ are.")
+    config_dir: Path = Field(Path("config"), description="Where templates/, mappings/ and prices/ are.")
     public_url: str = Field("http://127.0.0.1:8080", description="How providers reach the gateway.")
     gateway_host: str = Field("127.0.0.1", description="Address that the gateway and the metrics of workers listen on.")
     gateway_port: int = Field(8080, ge=0, le=65535, description="Port the gateway listens on; 0 takes a free one.")

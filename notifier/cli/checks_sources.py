@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import requests
 
@@ -16,12 +18,18 @@ from notifier.settings import source_secret_name
 from notifier.shop_sources import ShopSource
 from notifier.streams import Quarantined
 
+if TYPE_CHECKING:
+    from notifier.lookups.orders import Line
+
 SHORT_SECRET = 16  # characters; platforms make longer ones, and a comma inside one cuts it
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What is looked at besides the source. heard_at: the last webhook of the shop that told of an order."""
+    """What is looked at besides the source.
+
+    heard_at: the last webhook of the shop that told of an order. line: whom a source of a shop asks for orders.
+    """
 
     public_url: str
     gateway: str
@@ -29,6 +37,7 @@ class Situation:
     quarantine: Sequence[Quarantined]
     now: datetime
     post: Callable[[str], int | str]
+    line: Callable[[str, str], Line | None] = lambda shop, source: None
 
 
 def unsigned_post(url: str) -> int | str:
@@ -45,6 +54,7 @@ def findings(source: ShopSource, situation: Situation) -> Iterator[Finding]:
     yield _secret(source)
     yield _address(source, situation)
     yield _gateway(source, situation)
+    yield from _look_up(source, situation)
     yield _arrivals(source, situation)
     yield from _set_aside(source, situation)
 
@@ -75,6 +85,14 @@ def _gateway(source: ShopSource, situation: Situation) -> Finding:
         return Finding("fail", "the gateway does not know the source", "restart it: it reads its configuration once")
     said = f"answers {status}" if isinstance(status, int) else f"does not answer ({status})"
     return Finding("fail", f"the gateway at {situation.gateway} {said}", "run `notifier up` or `notifier gateway`")
+
+
+def _look_up(source: ShopSource, situation: Situation) -> Iterator[Finding]:
+    line = situation.line(source.shop, source.name)
+    if line and line.missing:
+        yield Finding("fail", "nobody would answer a look-up: no credentials", f"set {', '.join(line.missing)}")
+    elif line:
+        yield Finding("ok", f"orders are asked of {urlsplit(line.place.base_url).netloc}")
 
 
 def _arrivals(source: ShopSource, situation: Situation) -> Finding:

@@ -87,6 +87,11 @@ RULES = (
         "correct it: the page of the kind in docs/sources lists them",
     ),
     Rule(
+        "shops.NAME.sources.SOURCE.look_up",
+        "has a kind that notifier knows (the message lists them) and an https:// address without credentials",
+        "correct it: the page of the source's kind in docs/sources shows one",
+    ),
+    Rule(
         "events.NAME.template",
         "names a template of config/templates",
         "correct the name (the message lists the templates), or write the template",
@@ -135,6 +140,10 @@ comma: requests use the first, signatures may match either. Secrets never appear
 `NOTIFIER_SOURCE_<SHOP>_<SOURCE>_SECRET` checks what a shop's platform sends, with the names folded in the same way and
 several during a rotation: source `shopify` of `qamar-books` has `NOTIFIER_SOURCE_QAMAR_BOOKS_SHOPIFY_SECRET`. A secret
 of your own choice should be long, and without commas: `openssl rand -hex 32`.
+
+`NOTIFIER_LOOKUP_<SHOP>_<SOURCE>_<NAME>` are the credentials with which a source asks its platform for orders
+(`look_up`): `TOKEN` of Shopify and Magento, `KEY` and `SECRET` of WooCommerce, `USER`, `PASSWORD` and perhaps `API_KEY` of
+SAP. They may be missing: what needs them then says so.
 
 One app secret, verify token or auth token serves every sender of its provider's app or account: each sender names the
 secrets that it has, and the gateway tries all that could apply.

@@ -64,8 +64,8 @@ def _asked(runtime: Runtime, source: ShopSource, start: datetime) -> Reconciled:
 
 def _tell(source: str, report: Reconciled) -> None:
     click.echo(
-        f"{source}: {report.orders} orders on {report.pages} pages; {report.news} events are news, "
-        f"{report.known} were known, {report.unchanged} told nothing new, {len(report.unreadable)} cannot be read"
+        f"{source}: orders {report.orders} (pages {report.pages}); events: new {report.news}, known {report.known}, "
+        f"unchanged {report.unchanged}; unreadable {len(report.unreadable)}"
     )
     for reason in report.unreadable:
         click.echo(f"  {reason}", err=True)

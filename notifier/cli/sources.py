@@ -88,7 +88,9 @@ def check(name: str | None, as_json: bool) -> None:
     for one in wanted:
         with runtime.ledger.read() as conn:
             heard_at = orders.heard_at(conn, one.shop)
-        situation = Situation(settings.public_url, gateway, heard_at, aside, surroundings().clock(), unsigned_post)
+        situation = Situation(
+            settings.public_url, gateway, heard_at, aside, surroundings().clock(), unsigned_post, runtime.look_ups.line
+        )
         found += [(f"{one.shop}/{one.name}", finding) for finding in findings(one, situation)]
     if as_json:
         say_json({"findings": [{"source": source, **plain(finding)} for source, finding in found]})
