@@ -87,11 +87,6 @@ RULES = (
         "correct it: the page of the kind in docs/sources lists them",
     ),
     Rule(
-        "shops.NAME.sources.SOURCE.look_up",
-        "has a kind that notifier knows (the message lists them) and an https:// address without credentials",
-        "correct it: the page of the source's kind in docs/sources shows one",
-    ),
-    Rule(
         "events.NAME.template",
         "names a template of config/templates",
         "correct the name (the message lists the templates), or write the template",
@@ -142,8 +137,8 @@ several during a rotation: source `shopify` of `qamar-books` has `NOTIFIER_SOURC
 of your own choice should be long, and without commas: `openssl rand -hex 32`.
 
 `NOTIFIER_LOOKUP_<SHOP>_<SOURCE>_<NAME>` are the credentials with which a source asks its platform for orders
-(`look_up`): `TOKEN` of Shopify and Magento, `KEY` and `SECRET` of WooCommerce, `USER`, `PASSWORD` and perhaps `API_KEY` of
-SAP. They may be missing: what needs them then says so.
+(`look_up`): `TOKEN` of Shopify and Magento, `KEY` and `SECRET` of WooCommerce, `USER`, `PASSWORD` and perhaps `API_KEY`
+of SAP. They may be missing: what needs them then says so. `look_up` takes `kind` and an `https://` address.
 
 One app secret, verify token or auth token serves every sender of its provider's app or account: each sender names the
 secrets that it has, and the gateway tries all that could apply.
