@@ -75,15 +75,25 @@ def open_road(url: str, *, socket_timeout: timedelta = timedelta(seconds=10)) ->
 
     No automatic retries: redis-py would send a command again after a lost reply, which is wrong for those that are
     not idempotent (reference celery-redis §1b D5); who may repeat, repeats knowingly.
+    Raises UnreadableAddress for what is no address of a Redis; it may hold a password, so it is not repeated.
     """
-    return Redis.from_url(
-        url,
-        retry=Retry(NoBackoff(), 0),
-        socket_timeout=socket_timeout.total_seconds(),
-        socket_connect_timeout=3,
-        socket_keepalive=True,
-        health_check_interval=10,
-    )
+    try:
+        return Redis.from_url(
+            url,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=socket_timeout.total_seconds(),
+            socket_connect_timeout=3,
+            socket_keepalive=True,
+            health_check_interval=10,
+        )
+    except ValueError:
+        raise UnreadableAddress(
+            "NOTIFIER_REDIS_URL (redis_url) is no address of a Redis: write redis://host:6379/0, rediss:// or unix://"
+        ) from None
+
+
+class UnreadableAddress(NotifierError):
+    """The address of Redis cannot be read; the message names the setting and its form."""
 
 
 @lru_cache(maxsize=1)

@@ -85,6 +85,8 @@ def _greeting(settings: Settings, addresses: Addresses) -> str:
         f"notifier runs. Gateway: {addresses.gateway_url}   data and logs: {settings.data_dir.absolute()}",
         "Hand in events: `notifier ingest FILE`   ask why: `notifier why ORDER`   stop: Ctrl-C",
     ]
+    if not settings.redis_url:  # ours takes a free port at every start; a configured one may hold a password
+        lines.append(f"For your backend: export NOTIFIER_REDIS_URL={addresses.redis_url}")
     if addresses.sandbox_url:
         lines.append(f"Sandbox: {addresses.sandbox_url}   (nothing goes to Meta or Twilio)")
     return "\n".join(lines)

@@ -260,3 +260,11 @@ def test_a_variable_that_cannot_be_read_is_named(
     environment.setenv(name, value)
     with pytest.raises(NotifierError, match=f"^{says}"):
         notify(SHIPPED)
+
+
+def test_an_address_that_is_none_is_named_by_its_setting_and_not_repeated() -> None:
+    with pytest.raises(NotifierError) as caught:
+        open_road("banana://user:secret@host")
+    assert str(caught.value) == (
+        "NOTIFIER_REDIS_URL (redis_url) is no address of a Redis: write redis://host:6379/0, rediss:// or unix://"
+    )
