@@ -18,9 +18,7 @@ from tests.fixtures.runtime import World, make_runtime
 def fail(world: World, one: Queued, outcome: str = "FALLBACK", reason: str = "undeliverable", code: str = "1") -> None:
     """The delivery ends with a definite no, as a receipt would tell."""
     with world.ledger.begin() as conn:
-        conn.exec_driver_sql(
-            f"UPDATE delivery SET state = 'accepted' WHERE id = '{one.delivery.id}'"
-        )
+        conn.exec_driver_sql(f"UPDATE delivery SET state = 'accepted' WHERE id = '{one.delivery.id}'")
         steps.fail(conn, [steps.Fail(one.delivery.id, outcome, code, "", reason, NOW)], NOW, "receipts")
 
 
@@ -113,9 +111,7 @@ def test_a_shop_that_left_the_configuration_gets_no_other_channel_and_stops_nobo
     for each in (gone, one):
         fail(world, each)
     with world.ledger.begin() as conn:
-        conn.exec_driver_sql(
-            f"UPDATE delivery SET shop = 'gone' WHERE id = '{gone.delivery.id}'"
-        )
+        conn.exec_driver_sql(f"UPDATE delivery SET shop = 'gone' WHERE id = '{gone.delivery.id}'")
     assert follow(world, gone, one) == {"nile-sms"}
     assert ending(world, gone)[:2] == ("unreached", "all_channels_failed")
 
