@@ -83,6 +83,7 @@ class House:
     environ: Mapping[str, str] = field(repr=False)  # of every child
     rules: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    road_losses: list[tuple[float, float]] = field(default_factory=list)  # epoch seconds in which receipts may be gone
 
     @property
     def workers(self) -> list[str]:
@@ -109,6 +110,12 @@ class House:
         """Starts again what died."""
         self.children.look()
 
+    def hush(self) -> None:
+        """Ends the workers, so that record and ledger are of one moment."""
+        for name in (BEAT, *self.workers):
+            self.children.keep_down(name)
+        time.sleep(1.0)
+
     def wait(self, seconds: float) -> None:
         """Lets time pass."""
         deadline = time.monotonic() + seconds
@@ -133,6 +140,11 @@ class House:
         for proxy in (self.redis_proxy, self.door_proxy):
             proxy.target = spare.port
             proxy.cut()
+
+    def road_lost(self, before: float, after: float = 0.5) -> None:
+        """What Redis held is gone: also receipts that were taken so many seconds before and after now."""
+        now = time.time()
+        self.road_losses.append((now - before, now + after))
 
     def start_redis(self) -> None:
         """Redis again, on its port and its files."""

@@ -18,9 +18,10 @@ from tests.faults.incidents import Fault, Incident, Scene, schedule
 from tests.faults.orders import DOORS, Door, Given, generate
 from tests.faults.verdict import Shown, Story, Verdict, judge, read_record
 
-# The longest way to an end that is on time: an unknown outcome waits for time-to-live and buffer, after a lease, and
-# then the next channel may take its turn.
-REST_WITHIN = 120.0
+# The longest way from one end to the next: an unknown outcome waits for time-to-live and buffer, after a lease, and
+# then the next channel may take its turn. If nothing more comes to its end in that time, nothing will.
+STUCK_AFTER = 90.0
+REST_WITHIN = 600.0
 
 _STILL = 3  # looks in a row at which nothing was left to happen
 _LOOK = 1.0
@@ -70,7 +71,8 @@ def play(order: Order, say: Callable[[str], None]) -> Run:
         _break_and_mend(house, feeder, incidents, say)
         rested = _come_to_rest(house, feeder, say)
         feeder.close()
-        record = read_record(house.sandbox.arrivals(), given)
+        house.hush()
+        record = read_record(house.sandbox.arrivals(), given, house.road_losses)
         verdict = judge(given, feeder.accepted, record, _stories(house, given))
         measure_recovery(incidents, given, feeder.accepted, record)
         return Run(
@@ -123,17 +125,19 @@ def _end(incident: Incident, say: Callable[[str], None]) -> None:
 def _come_to_rest(house: House, feeder: Feeder, say: Callable[[str], None]) -> bool:
     """Waits until nothing is left to happen, at most so long; whether it came to rest."""
     say("everything is mended; waiting for rest")
-    waiting, still, looked = {one.key for one in feeder.given}, 0, 0.0
+    waiting, still, looked, moved = {one.key for one in feeder.given}, 0, 0.0, time.monotonic()
 
     def rests() -> bool:
-        nonlocal waiting, still, looked
+        nonlocal waiting, still, looked, moved
         if time.monotonic() - looked < _LOOK:
             return False
-        waiting, looked = waiting - _ended(house, feeder, waiting), time.monotonic()
+        before, looked = len(waiting), time.monotonic()
+        waiting -= _ended(house, feeder, waiting)
+        moved = looked if len(waiting) < before else moved
         still = still + 1 if feeder.done and not waiting and _is_quiet(house) else 0
-        return still >= _STILL
+        return still >= _STILL or looked - moved > STUCK_AFTER
 
-    return until(rests, REST_WITHIN, house.look)
+    return until(rests, REST_WITHIN, house.look) and not waiting
 
 
 def _is_quiet(house: House) -> bool:

@@ -71,20 +71,30 @@ class Verdict:
         return not any(one.kind in FAULTS for one in self.findings)
 
 
-def read_record(arrivals: Iterable[Mapping[str, Any]], given: Iterable[Given]) -> dict[str, list[Shown]]:
-    """The sandbox's record by the mark that each message shows; messages without a mark are under ""."""
+def read_record(
+    arrivals: Iterable[Mapping[str, Any]], given: Iterable[Given], losses: Sequence[tuple[float, float]] = ()
+) -> dict[str, list[Shown]]:
+    """The sandbox's record by the mark that each message shows; messages without a mark are under "".
+
+    losses: spans of epoch seconds in which receipts that were taken may be gone with the road.
+    """
     marks_of = {one.phone: one.mark for one in given}
     record: dict[str, list[Shown]] = defaultdict(list)
     for one in arrivals:
         found = MARK.search(one["text"] or "")  # a request that was cut off before it was read has none
         mark = found[0] if found else marks_of.get(one["recipient"], "")
-        told = any(
-            receipt["status"] in ("delivered", "read") and receipt["state"] == "taken" for receipt in one["receipts"]
-        )
+        told = any(_tells(receipt, losses) for receipt in one["receipts"])
         shown_at = datetime.fromisoformat(one["shown_at"]) if one["shown_at"] else None
         plain = {name: one[name] for name in ("id", "channel", "recipient", "outcome", "fate", "real")}
         record[mark].append(Shown(mark=mark, shown_at=shown_at, told=told, **plain))
     return dict(record)
+
+
+def _tells(receipt: Mapping[str, Any], losses: Sequence[tuple[float, float]]) -> bool:
+    """We were told that it arrived, and what told us was not destroyed."""
+    at = datetime.fromisoformat(receipt["at"]).timestamp()
+    gone = any(begin <= at <= end for begin, end in losses)
+    return receipt["status"] in ("delivered", "read") and receipt["state"] == "taken" and not gone
 
 
 def judge(

@@ -39,6 +39,7 @@ def redis_emptied(scene: Scene) -> Mend:
             pipe.xrange(extra)
         pipe.flushall()
         found = pipe.execute()[:-1]
+    scene.house.road_lost(5.0)
     scene.feeder.hand_in_again(_marks(found))
     return unbroken
 
@@ -53,6 +54,7 @@ def redis_loses_the_last_second(scene: Scene) -> Mend:
     def mend() -> None:
         house.redis.kill()
         os.truncate(log, size)
+        house.road_lost(time.monotonic() - since + 5.0)
         house.start_redis()
         scene.feeder.hand_in_again(scene.feeder.since(since - 0.2))
 
@@ -72,6 +74,7 @@ def redis_fails_over(scene: Scene) -> Mend:
         until(lambda: _replicates(client), 10.0, house.look)
         since = time.monotonic()
         house.fail_over(spare, spare_dir)
+        house.road_lost(1.0)
         client.replicaof("NO", "ONE")
         client.close()
         scene.feeder.hand_in_again(scene.feeder.since(since - 0.5))
