@@ -6,7 +6,7 @@
 --            base          permits a second right after the last throttle
 --            throttled_at  when that was
 --            throttles     how often the provider said "too fast"
---            waited        for how long, in all, somebody wanted a permit and there was none
+--            waited        for how long, in all, somebody waited for the time of a permit
 --            waits_until   up to where that is counted
 -- ARGV[1]  lease | give_back | throttled | state
 -- ARGV[2]  now; 0: the server's own time (tests drive theirs)
@@ -65,9 +65,14 @@ local function lease(wanted)
   local granted = math.max(0, math.min(wanted, math.floor((now + ahead - first) / spacing) + 1))
   s.tat = first + granted * spacing
   local wait = math.max(0, s.tat - ahead - now)
-  if granted == 0 then
-    s.waited = (s.waited or 0) + math.max(0, now + wait - math.max(now, s.waits_until or now))
-    s.waits_until = math.max(s.waits_until or now, now + wait)
+  -- Whoever asked waits until the time of its last permit; who got fewer than it asked for, until it may ask again.
+  -- Counting empty leases alone showed 0 s for a sender that was used to 98 % all day.
+  local served = granted < wanted and now + wait or now
+  if granted > 0 then served = math.max(served, first + (granted - 1) * spacing) end
+  local counted = math.max(now, s.waits_until or now)
+  if served > counted then
+    s.waited = (s.waited or 0) + served - counted
+    s.waits_until = served
   end
   save()
   return {whole(now), whole(first), whole(spacing), granted, whole(s.tat), whole(wait)}

@@ -79,7 +79,8 @@ class Lease:
 class SenderState:
     """A sender as the limiter sees it. Rates in permits a second.
 
-    waiting: for how long, in all, somebody wanted a permit and there was none. throttles: how often the provider said
+    waiting: for how long, in all, somebody waited for the time of a permit; several at once count once, and a sender
+        that is used to its limit waits nearly all the time. throttles: how often the provider said
     "too fast"; last_throttle: when it last slowed us down, aware UTC.
     """
 

@@ -48,12 +48,14 @@ def test_depths_rates_and_ages_of_every_configured_lane(either: Terminal, ledger
 def test_a_throttled_sender_shows_its_lower_rate(terminal: Terminal) -> None:
     runtime = terminal.runtime()
     runtime.limiter.throttled("nile-wa")
+    runtime.limiter.lease("nile-wa", 1)  # somebody waits for the end of the pause of a second
     runtime.redis.close()
     runtime.ledger.dispose()
 
     lane = terminal.json("lanes")["lanes"][0]
 
     assert (lane["throttles"], lane["configured_rate"], round(lane["current_rate"])) == (1, 80, 40)
+    assert 0.5 < lane["waited"] <= 0.85
 
 
 def test_the_streams_tell_length_and_age(terminal: Terminal, redis_client: Redis) -> None:

@@ -6,11 +6,15 @@ import threading
 import time
 from itertools import pairwise
 
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from redis import Redis
 
+from notifier.ids import new_id
 from notifier.limits import Lease, Limiter
 from tests.fixtures.redis_server import connect
-from tests.unit.road.test_sender_window import worst_second
+from tests.unit.road.driven import RATES, Driven
+from tests.unit.road.test_sender_window import STEPS, Shift, worst_second
 
 RATE = 400.0
 SECONDS = 1.6
@@ -46,6 +50,16 @@ def test_four_workers_together_stay_within_the_rate_of_every_sliding_second(redi
     merged = [moment for mine in uses for moment in mine]
     assert worst_second(merged) <= RATE
     assert all(uses)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(["wa", "seven", "slow"]), STEPS)
+def test_whatever_workers_do_a_real_server_keeps_every_sliding_second_within_the_rate(
+    redis_client: Redis, sender: str, steps: list[tuple[str, int, float, float]]
+) -> None:
+    shift = Shift(sender, Driven(really=redis_client, prefix=f"{new_id()}:"))
+    shift.play(steps)
+    assert worst_second(shift.uses) <= RATES[sender]
 
 
 def test_leases_of_concurrent_workers_never_overlap(redis_url: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fakeredis import FakeRedis, FakeServer
+from redis import Redis
 
 from notifier.limits import Limiter, ServerClock
 
@@ -22,6 +23,8 @@ class Driven:
     back: float = 0.0
     slow_replies: Iterator[float] = field(default_factory=lambda: iter(()))  # `back` of the next calls
     server: FakeServer = field(default_factory=FakeServer)
+    prefix: str = "n:"
+    really: Redis | None = None  # a real server in place of the fake one
 
     def server_us(self) -> int:
         self.real += self.out
@@ -29,9 +32,9 @@ class Driven:
         self.real += next(self.slow_replies, self.back)
         return moment
 
-    def redis(self) -> FakeRedis:
-        return FakeRedis(server=self.server)
+    def redis(self) -> Redis:
+        return self.really or FakeRedis(server=self.server)
 
     def limiter(self) -> Limiter:
         """A limiter as one worker process has it, with its own idea of the server's clock."""
-        return Limiter(self.redis(), "n:", RATES, clock=ServerClock(self.server_us, lambda: self.real))
+        return Limiter(self.redis(), self.prefix, RATES, clock=ServerClock(self.server_us, lambda: self.real))

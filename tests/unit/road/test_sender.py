@@ -158,6 +158,35 @@ def test_waiting_is_counted_once_however_many_wait() -> None:
     assert one.state("slow").waiting == 870 * MS
 
 
+def test_a_sender_that_is_used_to_its_limit_waits_all_the_time() -> None:
+    driven = Driven()
+    one, other = driven.limiter(), driven.limiter()
+    for turn in range(40):
+        (one if turn % 2 else other).lease("wa", 8)
+        driven.real += 0.05
+    assert one.state("wa").waiting >= timedelta(seconds=2)
+    assert one.state("wa").waiting <= timedelta(seconds=2) + 150 * MS  # what is leased ahead waits as well
+
+
+def test_a_message_that_finds_its_permit_ready_did_not_wait() -> None:
+    driven = Driven()
+    limiter = driven.limiter()
+    for _ in range(10):
+        limiter.lease("wa", 1)
+        driven.real += 0.2
+    assert limiter.state("wa").waiting == timedelta(0)
+
+
+def test_a_worker_that_dies_with_permits_takes_150_ms_of_them_along_and_no_more() -> None:
+    driven = Driven()
+    died = driven.real
+    assert len(driven.limiter().lease("wa", 10_000).starts) == 12
+    successor = driven.limiter()
+    driven.real += successor.lease("wa", 1).wait.total_seconds()
+    lease = successor.lease("wa", 1)
+    assert lease.taken_at + lease.starts[0] - died == pytest.approx(12 * 0.01275, abs=1e-5)
+
+
 def test_a_clock_that_is_set_back_does_not_lock_the_sender_out() -> None:
     driven = Driven()
     limiter = driven.limiter()

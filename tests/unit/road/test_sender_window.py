@@ -28,12 +28,17 @@ STEPS = st.lists(
 class Shift:
     """Workers of one sender: what they lease, use, lose and give back, and when each use really was."""
 
-    def __init__(self, sender: str) -> None:
-        self.driven = Driven(out=0.0005, back=0.0005)
+    def __init__(self, sender: str, driven: Driven | None = None) -> None:
+        self.driven = driven or Driven()
+        self.driven.out = self.driven.back = 0.0005
         self.sender = sender
         self.workers: list[Limiter] = [self.driven.limiter() for _ in range(WORKERS)]
         self.uses: list[float] = []
         self.kept: list[tuple[Limiter, Lease, int]] = []
+
+    def play(self, steps: Sequence[tuple[str, int, float, float]]) -> None:
+        for step in steps:
+            self.step(*step)
 
     def step(self, op: str, worker: int, one: float, two: float) -> None:
         limiter = self.workers[worker]
@@ -106,8 +111,7 @@ def test_no_sliding_second_holds_more_uses_than_the_rate(
     sender: str, steps: list[tuple[str, int, float, float]]
 ) -> None:
     shift = Shift(sender)
-    for step in steps:
-        shift.step(*step)
+    shift.play(steps)
     assert worst_second(shift.uses) <= RATES[sender]
 
 
