@@ -18,11 +18,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from bench.compiled import compiled
 from bench.errors import Broken, Missing
+from bench.load import SOURCE as LOAD
 from bench.ports import free_port
 from bench.postgres import Postgres, running_postgres
 from bench.sizes import Sizes
-from bench.stub import Stub, build, running_stub
+from bench.stub import SOURCE as STUB
+from bench.stub import Stub, running_stub
 from notifier.cli.supervisor import Spec, Supervisor
 from notifier.demo.toml import write_toml
 from notifier.embedded import RunningServer, start_server
@@ -34,7 +37,8 @@ DATA = ROOT / "bench" / ".data"
 # So fast that the limiter never is what is measured; it is asked all the same.
 UNLIMITED = 1_000_000
 
-APP_SECRET = "bench-app-secret"
+SHOP = "bench"
+APP_SECRET, SHOPIFY_SECRET = "bench-app-secret", "bench-shopify-secret"
 NUMBER_ID, WABA_ID = "100000000000001", "200000000000001"
 
 _START, _GRACE = timedelta(seconds=60), timedelta(seconds=20)
@@ -42,17 +46,18 @@ _START, _GRACE = timedelta(seconds=60), timedelta(seconds=20)
 
 @dataclass(frozen=True)
 class House:
-    """What the parts share."""
+    """What the parts share. load: the binary of the load generator."""
 
     home: Path
     sizes: Sizes
     redis: RunningServer
     postgres: Postgres
-    _binary: Path
+    load: Path
+    _stub: Path
 
     @contextlib.contextmanager
     def stub(self, name: str = "stub") -> Iterator[Stub]:
-        with running_stub(self._binary, self.home, name) as stub:
+        with running_stub(self._stub, self.home, name) as stub:
             yield stub
 
     def new_ledger(self, name: str) -> str:
@@ -99,6 +104,7 @@ class Place:
             "NOTIFIER_PUBLIC_URL": self.gateway_url,
             "NOTIFIER_SENDER_LANE_0_TOKEN": "bench-token-of-about-the-length-that-tokens-of-meta-have" * 3,
             "NOTIFIER_SENDER_LANE_0_APP_SECRET": APP_SECRET,
+            "NOTIFIER_SOURCE_BENCH_SHOPIFY_SECRET": SHOPIFY_SECRET,
             **self.more,
         }
 
@@ -116,12 +122,13 @@ class Place:
                 "order.review_request": {"template": "review_request"},
             },
             "shops": {
-                "bench": {
+                SHOP: {
                     "display_name": "Bench & Sons",
                     "country": "SA",
                     "default_locale": "en",
                     "channels": ["whatsapp"],
                     "routes": [{"whatsapp": next(iter(lanes))}],
+                    "sources": {"shopify": {"kind": "shopify"}},
                 }
             },
             "senders": {name: {**sender, "account": account, "rate": rate} for name, rate in lanes.items()},
@@ -160,13 +167,28 @@ class Place:
         ]  # fmt: skip
         specs.append(Spec("beat", command("beat"), "worker.started", 3, _GRACE, self.env))
         if gateway:
-            specs.append(Spec("gateway", command("gateway"), f"{self.gateway_url}/health/live", 1, _GRACE, self.env))
-        supervisor.start(specs)
-        try:
-            supervisor.wait_ready(_START, lambda: False)
-            yield supervisor.pids()
-        finally:
-            supervisor.stop()
+            specs.append(self._gateway())
+        with _running(supervisor, specs) as pids:
+            yield pids
+
+    @contextlib.contextmanager
+    def gateway(self) -> Iterator[dict[str, int]]:
+        """The gateway alone, as `notifier gateway` starts it; name -> pid."""
+        with _running(Supervisor(self.home / "logs", restart=False, say=print), [self._gateway()]) as pids:
+            yield pids
+
+    def _gateway(self) -> Spec:
+        return Spec("gateway", command("gateway"), f"{self.gateway_url}/health/live", 1, _GRACE, self.env)
+
+
+@contextlib.contextmanager
+def _running(supervisor: Supervisor, specs: Sequence[Spec]) -> Iterator[dict[str, int]]:
+    supervisor.start(specs)
+    try:
+        supervisor.wait_ready(_START, lambda: False)
+        yield supervisor.pids()
+    finally:
+        supervisor.stop()
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,9 +263,9 @@ def open_house(sizes: Sizes) -> Iterator[House]:
     home = DATA / "house"
     with contextlib.ExitStack() as stack:
         stack.enter_context(_alone())
-        binary = build(DATA)
+        load, stub = compiled(LOAD, DATA), compiled(STUB, DATA)
         shutil.rmtree(home, ignore_errors=True)
         home.mkdir()
         postgres = stack.enter_context(running_postgres(home / "postgres"))
         redis = stack.enter_context(start_server(home / "redis"))
-        yield House(home, sizes, redis, postgres, binary)
+        yield House(home, sizes, redis, postgres, load, stub)

@@ -16,6 +16,9 @@ class Sizes:
     bare: int
     tuning: int  # messages of one try while a peer is tuned, as a share of its round: 1 in this many
     door_calls: int
+    door_posts: int  # events of one round over HTTP, one by one
+    door_batches: int  # the same in lists of a thousand: how many lists
+    door_webhooks: float  # seconds of webhooks at a steady rate
     ramp_from: float  # messages a second that the search for the sustainable rate begins at
     ramp_to: float  # and the last that it tries
     ramp_step: float  # seconds that each rate of the ramp is held
@@ -39,6 +42,9 @@ FULL = Sizes(
     bare=60_000,
     tuning=3,
     door_calls=5_000,
+    door_posts=30_000,
+    door_batches=100,
+    door_webhooks=10,
     ramp_from=500,
     ramp_to=20_000,
     ramp_step=6,
@@ -61,6 +67,9 @@ SHORT = Sizes(
     bare=1_000,
     tuning=2,
     door_calls=200,
+    door_posts=200,
+    door_batches=4,
+    door_webhooks=0.5,
     ramp_from=50,
     ramp_to=60,
     ramp_step=1,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from bench.figures import Figure
 from bench.house import House
-from bench.parts import deliver, door, latency, lifecycle, limiter, memory, scale
+from bench.parts import deliver, door, door_http, latency, lifecycle, limiter, memory, scale
 
 # What a part returns: key -> figure, for every key of its own.
 Part = Callable[[House], Mapping[str, Figure]]
@@ -16,6 +16,7 @@ PARTS: Mapping[str, Part] = {
     "lifecycle": lifecycle.on_postgresql,
     "lifecycle_sqlite": lifecycle.on_sqlite,
     "door": door.door,
+    "door_http": door_http.door_http,
     "limiter_80": limiter.at_80,
     "limiter_1000": limiter.at_1000,
     "throttled": limiter.throttled,

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.figures import Figure, absent, measured
+from bench.figures import Figure, measured
 from bench.house import UNLIMITED, House
-
-_NO_DOOR = "the HTTP door for events comes with its own issue"
 
 
 def door(house: House) -> Mapping[str, Figure]:
@@ -18,8 +16,4 @@ def door(house: House) -> Mapping[str, Figure]:
         first = number * (sizes.door_calls + 1)
         report = place.role("roles.call", first=first, count=sizes.door_calls, event="order.shipped", pause=0)
         samples.append(report["mean"] * 1e6)
-    return {
-        "door.notify_us": measured(*samples),
-        "door.http_events_per_s": absent(_NO_DOOR),
-        "door.http_batch_events_per_s": absent(_NO_DOOR),
-    }
+    return {"door.notify_us": measured(*samples)}

@@ -1,10 +1,8 @@
-"""The provider stub (stub.c): compiled when needed, started on a free port, its log read back."""
+"""The provider stub (stub.c): started on a free port, its log read back."""
 
 from __future__ import annotations
 
-import shutil
 import struct
-import subprocess
 import time
 from array import array
 from collections.abc import Iterator
@@ -14,7 +12,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.errors import Missing
 from bench.ports import free_port
 from notifier.cli.supervisor import Spec, Supervisor
 
@@ -73,23 +70,6 @@ class Stub:
                 return False
             time.sleep(0.02)
         return True
-
-
-def build(into: Path) -> Path:
-    """The binary, compiled again when its source is newer. Raises Missing without a C compiler."""
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    binary = into / "stub"
-    if binary.exists() and binary.stat().st_mtime > SOURCE.stat().st_mtime:
-        return binary
-    if compiler is None:
-        raise Missing("the provider stub is C: install a compiler (Debian: apt-get install gcc libc6-dev)")
-    into.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(
-        [compiler, "-O2", "-o", str(binary), str(SOURCE)], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise Missing(f"the provider stub did not compile (Debian: apt-get install libc6-dev): {done.stderr[-500:]}")
-    return binary
 
 
 @contextmanager

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from bench.compiled import compiled
+from bench.errors import Broken
 from bench.figures import GOALS, PARTS, Figure, absent, keys_of, measured, parts_for, verdict
+from bench.load import SOURCE, Answered, drive, per_second, post, prepare
 from bench.measure import median, most_in_any, percentile, rate_between
 from bench.orders import marker, order_event, phone
 from bench.parts import PARTS as TAKEN
@@ -20,7 +27,7 @@ from notifier.sandbox.people import EVERYONE_ELSE, person_for
 
 ROOT = Path(__file__).parents[2]
 
-# The issue's own list, written once more: the table of figures must not be its own judge.
+# The list that was agreed on, written once more: the table of figures must not be its own judge.
 PROMISED = {
     "deliver.msgs_per_s": None,
     "deliver.vs_celery_requests": 20,
@@ -31,6 +38,7 @@ PROMISED = {
     "door.notify_us": 200,
     "door.http_events_per_s": 2000,
     "door.http_batch_events_per_s": 10_000,
+    "door.webhook_p99_ms": 100,
     "limiter.80.max_in_any_second": 80,
     "limiter.80.utilisation": 0.95,
     "limiter.1000.max_in_any_second": 1000,
@@ -52,6 +60,34 @@ PROMISED = {
     "cost.us_per_msg.postgresql": None,
     "cost.us_per_msg.redis": None,
 }
+
+
+class _Tiny(BaseHTTPRequestHandler):
+    """Says 202 to /yes and 503 to all else, over connections that stay."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(202 if self.path == "/yes" else 503)
+        self.send_header("Content-Length", "200000")
+        self.end_headers()
+        self.wfile.write(b"." * 200_000)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by the library
+        """Nobody listens."""
+
+
+@pytest.fixture
+def tiny_server() -> Iterator[int]:
+    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
+        pytest.skip("the load generator is C, and there is no compiler")
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Tiny) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
 
 
 def test_the_list_of_figures_and_their_goals_is_the_one_that_was_promised() -> None:
@@ -132,6 +168,25 @@ def test_the_page_gets_the_table_between_its_marks_and_nothing_else_changes(tmp_
     assert page.read_text(encoding="utf-8") == written
 
 
+def test_answers_are_read_back_in_the_order_of_their_requests_and_a_refusal_breaks_the_round(
+    tmp_path: Path, tiny_server: int
+) -> None:
+    load = compiled(SOURCE, tmp_path)
+    url = f"http://127.0.0.1:{tiny_server}"
+    good = prepare([post("/yes", b"x" * size, {}) for size in (1, 100_000, 0)], tmp_path / "good")
+    assert [one.status for one in drive(load, url, good, 2)] == [202, 202, 202]
+    paced = drive(load, url, good, 1, rate=50)
+    assert [round(one.due - paced[0].due, 6) for one in paced] == [0.0, 0.02, 0.04]
+    bad = prepare([post("/yes", b"", {}), post("/no", b"", {})], tmp_path / "bad")
+    with pytest.raises(Broken, match=r"1 of 2 were answered \[503\]"):
+        drive(load, url, bad, 1)
+
+
+def test_events_a_second_are_counted_from_the_first_request_to_the_last_answer() -> None:
+    found = [Answered(202, 10.0, 0.5), Answered(202, 10.1, 1.9)]
+    assert per_second(found, 1_000) == 1_000.0
+
+
 def test_every_group_of_figures_is_explained_on_the_page() -> None:
     words = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8").partition("## Method")[2]
     groups = {key.partition(".")[0] for key in PROMISED}
@@ -156,6 +211,9 @@ def test_the_short_form_takes_a_figure_and_writes_it_down(tmp_path: Path) -> Non
         pytest.skip(done.stderr.strip()[-200:])  # PostgreSQL or a compiler is not here, or another bench is at work
     assert done.returncode == 0, done.stderr
     values = json.loads(results.read_text(encoding="utf-8"))
-    assert values["door.notify_us"] > 0
-    assert values["door.http_events_per_s"] is None
-    assert values["door.http_events_per_s.reason"] == "the HTTP door for events comes with its own issue"
+    assert {key: values[key] > 0 for key in PROMISED if key.startswith("door.")} == {
+        "door.notify_us": True,
+        "door.http_events_per_s": True,
+        "door.http_batch_events_per_s": True,
+        "door.webhook_p99_ms": True,
+    }
