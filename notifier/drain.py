@@ -134,7 +134,9 @@ class Drain:
     def settle(self) -> None:
         """Records what came back, now."""
         if self._results:
+            begun, before = time.monotonic(), Counter(self.report.outcomes)
             self._transact(0)
+            self._note(self.report.claimed, before, time.monotonic() - begun)
 
     def listen(self, pause: timedelta) -> None:
         """Takes the answers that come in within the pause; without requests in flight, waits for a stop."""

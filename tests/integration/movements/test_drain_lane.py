@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 import notifier.drain as drain_module
-from notifier import wake
+from notifier import telemetry, wake
 from notifier.drain import DrainReport, drain
 from notifier.lane_hold import LaneHold
 from notifier.ledger import steps
@@ -156,6 +156,24 @@ def test_at_the_end_of_its_slice_it_hands_back_and_asks_for_the_next(world: Worl
             break
     assert states(world) == {"accepted": 30}
     assert len(set(transport.refs)) == len(transport.refs) == 30
+
+
+def test_what_is_recorded_at_the_end_of_a_slice_is_counted_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[dict[str, Any]] = []
+    real = telemetry.note
+
+    def note(name: str, /, **fields: Any) -> None:
+        counted.extend([fields] if name == "drain.turn" else [])
+        real(name, **fields)
+
+    monkeypatch.setattr(telemetry, "note", note)
+    due(world, 30)
+    settings: dict[str, Any] = {"drain": {"slice": "20ms"}, "senders": {"nile-wa": {"rate": 100}}}
+    small = World(make_runtime(world.ledger, world.runtime.redis, clock=world.clock, **settings), world.clock, [])
+    for _ in range(400):
+        if not go(small, Scripted()).more:
+            break
+    assert sum(fields["accepted"] for fields in counted) == 30
 
 
 def test_the_next_drain_sees_what_was_handed_back_when_it_is_asked_for(world: World) -> None:
