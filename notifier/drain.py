@@ -89,7 +89,7 @@ class Drain:
 
     def __post_init__(self) -> None:
         self.report = DrainReport(self.lane)
-        self._waiting = Waiting(self.lane, self.runtime.limiter)
+        self._waiting = Waiting(self.lane, self.runtime.limiter, self.owner)
 
     @property
     def busy(self) -> bool:
@@ -129,6 +129,13 @@ class Drain:
             self._waiting.give_back(unused)
             give_back(self.runtime, self.lane, admitted)
         except RoadUnavailable as error:  # permits are void then, and tokens come back by themselves
+            telemetry.note("road.away", where="drain", wait=0.0, error=error)
+
+    def forget(self) -> None:
+        """Everything is recorded: drops what only the sweeps after a death would ask for."""
+        try:
+            self._waiting.close()
+        except RoadUnavailable as error:  # it expires by itself
             telemetry.note("road.away", where="drain", wait=0.0, error=error)
 
     def settle(self) -> None:
@@ -176,6 +183,8 @@ class Drain:
         """Records what came back and claims up to `room` of what may go next: one transaction, one commit."""
         runtime, now, doubtful = self.runtime, self.runtime.clock(), self._doubtful
         after, triage, claimed, hungry = Recorded(), Triage(), 0, self.hungry
+        if room:
+            self._waiting.open()
         self._doubtful = True
         with runtime.ledger.begin() as conn:
             if self._results:
@@ -249,6 +258,9 @@ class Drain:
     def _start(self) -> None:
         """Leases permits, and starts every request whose permit is ripe."""
         late = self._waiting.lease()
+        if self._waiting.fenced:
+            self.closing = True
+            self.release()
         if late:
             self._results.extend(Result.released(carried) for carried in late)
             give_back(self.runtime, self.lane, late)
@@ -372,6 +384,7 @@ def _finish(work: Drain) -> None:
                 raise
             telemetry.note("ledger.away", where="drain", wait=LEDGER_PAUSE.total_seconds(), error=error)
             _listen_on(work, LEDGER_PAUSE)
+    work.forget()
 
 
 def _listen_on(work: Drain, pause: timedelta) -> None:

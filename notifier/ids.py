@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import time
 
+# Of every id: lists of them are joined without a separator.
+LENGTH = 32
+
 
 def new_id() -> str:
     """32 lower-case hexadecimal characters: 48 bits of Unix milliseconds, then 80 random bits. Under 2 us."""

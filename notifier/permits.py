@@ -36,10 +36,13 @@ class Waiting:
 
     lane: str
     limiter: Limiter
+    owner: str  # the drain
+    fenced: bool = False  # a sweep has taken us for dead: nothing of ours may start any more
     wait_until: float = 0.0  # monotonic: the limiter has nothing before
     ready: deque[Carried] = field(default_factory=deque)  # without a permit
     ripening: list[Ripe] = field(default_factory=list)  # a heap
     _order: count[int] = field(default_factory=count)
+    _open: bool = False  # our departures are being noted
 
     def __len__(self) -> int:
         return len(self.ready) + len(self.ripening)
@@ -56,11 +59,24 @@ class Waiting:
             (*(ripe.at for ripe in self.ripening[:1]), *((self.wait_until,) if self.ready else ())), default=None
         )
 
+    def open(self) -> None:
+        """Before the first claim: from here on it is known who of ours has left."""
+        if not self._open:
+            self.limiter.departures.begin(self.owner)
+            self._open = True
+
+    def close(self) -> None:
+        """All of ours is recorded: nobody will ask who left."""
+        if self._open:
+            self.limiter.departures.forget(self.owner)
+
     def lease(self) -> list[Carried]:
         """Leases permits for what has none; returns those that would wait too long for theirs, and forgets them."""
         if not self.ready or time.monotonic() < self.wait_until:
             return []
-        lease = self.limiter.lease(self.lane, len(self.ready))
+        ids = "".join([carried.claimed.delivery_id for carried in self.ready])
+        lease = self.limiter.lease(self.lane, len(self.ready), self.owner, ids)
+        self.fenced = lease.fenced
         for start in lease.starts:
             heapq.heappush(self.ripening, Ripe(lease.taken_at + start, next(self._order), self.ready.popleft(), lease))
         self.wait_until = time.monotonic() + lease.wait.total_seconds()

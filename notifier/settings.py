@@ -82,7 +82,8 @@ class DrainSettings(_Section):
     batch: int = Field(200, ge=1, le=2000, description="Most deliveries claimed by one statement.")
     in_flight: int = Field(256, ge=1, le=4096, description="Most requests of one drain that wait for an answer.")
     lease: Positive = Field(
-        timedelta(seconds=60), description="After this a claim whose drain is silent becomes unknown."
+        timedelta(seconds=60),
+        description="After this a silent drain loses its claims: `unknown` if it may have sent, else queued again.",
     )
     connect_timeout: Positive = Field(timedelta(seconds=5), description="Longest wait for a connection to a provider.")
     request_timeout: Positive = Field(timedelta(seconds=20), description="Longest wait for a provider's answer.")

@@ -7,7 +7,7 @@ moved something is the trace of something that went wrong elsewhere, or of time 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -19,6 +19,7 @@ from notifier.inbox import RoadUnavailable
 from notifier.ledger import Connection, LedgerUnavailable, breakers, claims, followups, steps
 from notifier.ledger import receipts as ledger_receipts
 from notifier.ledger import sweeps as select
+from notifier.ledger.followups import Ended
 from notifier.ledger.receipts import Hit, Parked
 from notifier.policy.reasons import Reason
 from notifier.receipts import ReceiptReport, join
@@ -109,19 +110,36 @@ def expire_overdue(runtime: Runtime, now: datetime, report: SweepReport) -> None
 
 
 def release_expired_leases(runtime: Runtime, now: datetime, report: SweepReport) -> None:
-    """Makes claims of silent drains `unknown`: their requests may have started, so nobody sends them again.
+    """Takes from silent drains what they had claimed: back to the queue what cannot have left, the rest is `unknown`.
 
-    Safe because drain.lease > request_timeout + connect_timeout + slice, checked when settings load.
+    Safe because drain.lease > request_timeout + connect_timeout + slice, checked when settings load, and because a
+    drain that is alive after all gets no permit any more once its departures were taken (limits/departures.py). While
+    Redis is away it waits: nothing is sent then either, and the departures may still be there afterwards.
     """
+    with runtime.ledger.read() as conn:
+        owners = select.lapsed_owners(conn, now)
+    departed = {owner: runtime.limiter.departures.fence(owner) for owner in owners}
 
-    def lose(conn: Connection, found: Sequence[str], page: SweepReport) -> None:
-        rows = [
+    def release(conn: Connection, found: Sequence[str], page: SweepReport) -> None:
+        ends = followups.ended(conn, found, now)
+        stayed = [end for end in ends if _stayed(end, departed)]
+        rows = [steps.Requeue(end.delivery_id, end.due_at, "released", attempt=False) for end in stayed]
+        page.add("requeue", len(steps.requeue(conn, rows, now, report.sweep).moved), len(rows))
+        page.lanes |= {end.lane for end in stayed}
+        lost = [
             steps.Lose(end.delivery_id, "lease_ended", "", runtime.unknown_until(end.lane, end.template, now))
-            for end in followups.ended(conn, found, now)
+            for end in ends
+            if not _stayed(end, departed)
         ]
-        page.add("lose_track", len(steps.lose_track(conn, rows, now, report.sweep).moved), len(rows))
+        page.add("lose_track", len(steps.lose_track(conn, lost, now, report.sweep).moved), len(lost))
 
-    _pages(runtime, report, now, select.lapsed_leases, lose)
+    _pages(runtime, report, now, select.lapsed_leases, release)
+
+
+def _stayed(end: Ended, departed: Mapping[str, frozenset[str] | None]) -> bool:
+    """Whether it is certain that its request never left. departed: by drain; None: nobody can say."""
+    those = departed.get(end.owner or "")
+    return those is not None and end.delivery_id not in those
 
 
 def fall_back_silent(runtime: Runtime, now: datetime, report: SweepReport) -> None:

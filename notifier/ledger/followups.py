@@ -42,13 +42,16 @@ class Ended:
     notification_state: str
     attempts: int
     obsolete_by: str | None
+    owner: str | None
+    due_at: datetime
 
 
 _ENDED = Statement(
     f"""
     SELECT d.id, d.notification_id, d.shop, d.order_id, n.event, n.rank, n.always, n.shipment_id, n.phone, n.country,
         n.timezone, n.locale, n.template, n.channels, d.channel, d.position, d.lane, d.priority, d.expires_at,
-        d.outcome, d.code, d.reason, n.state, d.attempts, {OBSOLETE_BY}
+        d.outcome, d.code, d.reason, n.state, d.attempts, {OBSOLETE_BY},
+        d.owner, d.due_at
     FROM delivery d JOIN notification n ON n.id = d.notification_id WHERE d.id IN ({{ids}}) ORDER BY d.id"""
 )
 
@@ -61,6 +64,7 @@ def ended(conn: Connection, delivery_ids: Sequence[str], _now: datetime) -> list
     found = []
     for row in _ENDED.run(conn, ids=to_json(sorted(set(delivery_ids)))):
         values = list(row)
-        values[6], values[13], values[18] = bool(row[6]), tuple(row[13].split(",")), from_us(row[18])
+        values[6], values[13] = bool(row[6]), tuple(row[13].split(","))
+        values[18], values[26] = from_us(row[18]), from_us(row[26])
         found.append(Ended(*values))
     return found

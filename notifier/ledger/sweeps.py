@@ -24,6 +24,7 @@ def _first(condition: str, order: str) -> Statement:
 _QUEUED = QUEUED_BY_EXPIRY.replace("state", "d.state")
 _OVERDUE = _first(f"{_QUEUED} AND d.expires_at <= :now", "expires_at")
 _LAPSED = _first("d.lease_until <= :now", "lease_until")
+_LAPSED_OWNERS = Statement("SELECT DISTINCT d.owner FROM delivery d WHERE d.lease_until <= :now ORDER BY d.owner")
 # The condition of the index once more in full: PostgreSQL proves that a narrower list implies it, SQLite does not.
 _WAITING = "d.state IN ('accepted', 'sent', 'unknown') AND d.fallback_at <= :now"
 _SILENT = _first(f"{_WAITING} AND d.state = 'sent'", "fallback_at")
@@ -59,6 +60,11 @@ def overdue(conn: Connection, now: datetime, limit: int) -> list[str]:
 def lapsed_leases(conn: Connection, now: datetime, limit: int) -> list[str]:
     """Claimed deliveries whose lease has ended: their drain died or hangs."""
     return _ids(_LAPSED, conn, now, limit)
+
+
+def lapsed_owners(conn: Connection, now: datetime) -> list[str]:
+    """The drains that hold claims whose lease has ended. Costs by those claims."""
+    return [owner for (owner,) in _LAPSED_OWNERS.run(conn, now=to_us(now))]
 
 
 def silent(conn: Connection, now: datetime, limit: int) -> list[str]:

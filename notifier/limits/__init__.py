@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from redis import Redis
 
 from notifier.limits.clock import ServerClock
+from notifier.limits.departures import Departures
 from notifier.limits.pair import PairLimit
 from notifier.limits.portfolio import PortfolioLimit
 from notifier.limits.sender import Lease, SenderLimit, SenderState, UnknownSender
@@ -27,7 +28,8 @@ class Limiter:
         self, redis: Redis, prefix: str, rates: Mapping[str, float], *, clock: ServerClock | None = None
     ) -> None:
         shared = clock or ServerClock()
-        sender = SenderLimit(redis, prefix, rates, shared)
+        self.departures = Departures(redis, prefix)
+        sender = SenderLimit(redis, prefix, rates, shared, self.departures)
         pair = PairLimit(redis, prefix, shared)
         portfolio = PortfolioLimit(redis, prefix, shared)
         self.lease = sender.lease

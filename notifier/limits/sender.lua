@@ -15,8 +15,10 @@
 -- ARGV[5]  ahead: how far into the future a permit may be leased
 -- ARGV[6]  recovery: share of the configured rate that comes back in a second without a throttle
 -- ARGV[7]  how long an unused sender is remembered, ms
+-- KEYS[2]  lease: the departures of the drain that asks (departures.lua); absent: it keeps none
 -- Every answer begins with now, which ties the caller's clock to ours.
--- ARGV[8], ARGV[9]  lease: permits wanted · give_back: token, time to give back · throttled: pause, floor of the rate
+-- ARGV[8..]  lease: permits wanted, the ids of who wants them, joined, how long those are kept, ms
+--            give_back: token, time to give back · throttled: pause, floor of the rate
 local key, op = KEYS[1], ARGV[1]
 local now = tonumber(ARGV[2])
 if now == 0 then
@@ -58,11 +60,20 @@ local function save()
   redis.call('PEXPIRE', key, ARGV[7])
 end
 
--- Answers: time of the first permit, spacing, permits granted, token, how long until there may be another.
-local function lease(wanted)
+-- A permit is the moment before the first byte: whoever gets one is noted. False: the list was taken, the drain fenced.
+local function depart(ids, wanted, granted, kept)
+  if redis.call('RPUSHX', KEYS[2], string.sub(ids, 1, #ids / wanted * granted)) == 0 then return false end
+  redis.call('PEXPIRE', KEYS[2], kept)
+  return true
+end
+
+-- Answers: time of the first permit, spacing, permits granted, token, how long until there may be another. -1 granted:
+-- the drain is fenced.
+local function lease(wanted, ids, kept)
   local spacing = math.ceil((1000000 + jitter) / current())
   local first = math.max(s.tat or now, now)
   local granted = math.max(0, math.min(wanted, math.floor((now + ahead - first) / spacing) + 1))
+  if KEYS[2] and granted > 0 and not depart(ids, wanted, granted, kept) then return {whole(now), '0', '1', -1, '0', '0'} end
   s.tat = first + granted * spacing
   local wait = math.max(0, s.tat - ahead - now)
   -- Whoever asked waits until the time of its last permit; who got fewer than it asked for, until it may ask again.
@@ -97,7 +108,7 @@ local function throttled(pause, floor)
   save()
 end
 
-if op == 'lease' then return lease(tonumber(ARGV[8])) end
+if op == 'lease' then return lease(tonumber(ARGV[8]), ARGV[9], ARGV[10]) end
 if op == 'give_back' then return give_back(ARGV[8], tonumber(ARGV[9])) end
 if op == 'throttled' then throttled(tonumber(ARGV[8]), tonumber(ARGV[9])) end
 return {

@@ -24,6 +24,7 @@ from redis import Redis
 
 from notifier.events import NotifierError
 from notifier.limits.clock import SURE, ServerClock
+from notifier.limits.departures import KEPT_MS, Departures
 from notifier.road import load_script, road
 
 # J above. Smaller uses the sender better and forgives less; reference whatsapp-cloud-api §3: 80 in a sliding second.
@@ -65,6 +66,7 @@ class Lease:
     wait: how long until the next lease may hold a permit; zero when it may at once.
     taken_at: `time.monotonic()` of this process at which the lease was taken.
     token, spacing_us: what `give_back` needs.
+    fenced: a sweep has taken the drain for dead, and decides about its claims: it gets no permit any more.
     """
 
     starts: tuple[float, ...]
@@ -73,6 +75,7 @@ class Lease:
     token: str
     spacing_us: int
     late: timedelta = LATE
+    fenced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +97,24 @@ class SenderState:
 class SenderLimit:
     """Deals out permits. rates: permits a second of each sender, as its provider allows them."""
 
-    def __init__(self, redis: Redis, prefix: str, rates: Mapping[str, float], clock: ServerClock) -> None:
+    def __init__(
+        self, redis: Redis, prefix: str, rates: Mapping[str, float], clock: ServerClock, departures: Departures
+    ) -> None:
+        self._departures = departures
         self._script = load_script(redis, "notifier.limits", "sender.lua")
         self._prefix = prefix
         self._rates = rates
         self._clock = clock
 
-    def lease(self, sender: str, n: int) -> Lease:
+    def lease(self, sender: str, n: int, owner: str | None = None, ids: str = "") -> Lease:
         """Up to `n` permits, as many as there are within AHEAD.
 
-        Raises RoadUnavailable (nothing is granted), UnknownSender.
+        owner: the drain among whose departures they are noted, when it began a list; ids: those of its `n` messages,
+        joined, in the order in which they get the permits. Raises RoadUnavailable (nothing is granted), UnknownSender.
         """
         self._tie(sender)
-        first, spacing, granted, token, wait = self._call("lease", sender, n)
+        noted = (self._departures.key(owner),) if owner else ()
+        first, spacing, granted, token, wait = self._call("lease", sender, n, ids, KEPT_MS, keys=noted)
         taken_at = self._clock.monotonic()
         begin = int(first) / 1e6 + self._clock.offset - taken_at
         return Lease(
@@ -115,6 +123,7 @@ class SenderLimit:
             taken_at=taken_at,
             token=token.decode(),
             spacing_us=int(spacing),
+            fenced=granted < 0,
         )
 
     def give_back(self, sender: str, lease: Lease, k: int) -> bool:
@@ -146,12 +155,12 @@ class SenderLimit:
                 return
             self._call("state", sender)
 
-    def _call(self, op: str, sender: str, *more: int | float | str) -> list[Any]:
+    def _call(self, op: str, sender: str, *more: int | float | str, keys: tuple[str, ...] = ()) -> list[Any]:
         args = (self._rate(sender), _us(JITTER), _us(AHEAD), RECOVERY, _us(REMEMBERED) // 1000, *more)
         sent = self._clock.monotonic()
         with road(f"permits of {sender}"):
             answer: list[Any] = self._script(
-                keys=[f"{self._prefix}limit:sender:{sender}"], args=[op, self._clock.server_us(), *args]
+                keys=[f"{self._prefix}limit:sender:{sender}", *keys], args=[op, self._clock.server_us(), *args]
             )
         self._clock.note(sent, self._clock.monotonic(), int(answer[0]) / 1e6)
         return answer[1:]

@@ -168,7 +168,7 @@ class TestLedgerAway:
             go(short, Scripted())
         assert states(world) == {"claimed": 1}
         world.clock.move(HOUR)
-        assert sweep(world.runtime, "release_expired_leases").moved == {"lose_track": 1}
+        assert sweep(world.runtime, "release_expired_leases").moved == {"requeue": 0, "lose_track": 1}
 
 
 def away(*_: Any, **__: Any) -> Any:
@@ -197,9 +197,9 @@ class TestRoadAway:
         monkeypatch.setattr(world.runtime.limiter, "admit_pairs", lambda _, to: [timedelta(0)] * len(to))
         real, calls = world.runtime.limiter.lease, []
 
-        def once(lane: str, wanted: int) -> Any:
+        def once(lane: str, wanted: int, *noted: str) -> Any:
             calls.append(wanted)
-            return real(lane, 1) if len(calls) == 1 else away()
+            return real(lane, 1, *noted) if len(calls) == 1 else away()
 
         monkeypatch.setattr(world.runtime.limiter, "lease", once)
         transport = Scripted(rest=lambda: refused(130429))
@@ -308,8 +308,10 @@ def killed_after(world: World, transport: Scripted, point: str) -> Drain:
     return work
 
 
-@pytest.mark.parametrize("point", ["claim", "permits", "submit", "poll"])
-def test_a_kill_leaves_claims_that_a_sweep_makes_unknown_and_nobody_sends_again(world: World, point: str) -> None:
+@pytest.mark.parametrize("point", ["permits", "submit", "poll"])
+def test_a_kill_after_the_permits_leaves_what_a_sweep_makes_unknown_and_nobody_sends_again(
+    world: World, point: str
+) -> None:
     made = due(world, 2)
     transport = Scripted()
     killed_after(world, transport, point)
@@ -317,7 +319,7 @@ def test_a_kill_leaves_claims_that_a_sweep_makes_unknown_and_nobody_sends_again(
     world.clock.move(world.runtime.settings.drain.lease - timedelta(microseconds=1))
     assert sweep(world.runtime, "release_expired_leases").seen == 0
     world.clock.move(timedelta(microseconds=1))
-    assert sweep(world.runtime, "release_expired_leases").moved == {"lose_track": 2}
+    assert sweep(world.runtime, "release_expired_leases").moved == {"requeue": 0, "lose_track": 2}
     after = Scripted()
     run(drain_of(world, after))
     assert (after.sent, states(world)) == ([], {"unknown": 2})
