@@ -345,6 +345,7 @@ GAUGES: dict[str, Metric] = {
         Metric(
             "notifier_lane_oldest_due_seconds", "gauge", "Age of a lane's oldest due delivery.", ("lane", "channel")
         ),
+        Metric("notifier_lane_limit", "gauge", "Messages a second that a lane's provider allows.", ("lane", "channel")),
         Metric("notifier_lane_claimed", "gauge", "Deliveries that a drain holds right now.", ("lane", "channel")),
         Metric("notifier_lane_unknown", "gauge", "Deliveries whose answer was lost.", ("lane", "channel")),
         Metric("notifier_breaker_open", "gauge", "1 for each breaker that is open.", ("kind", "name", "reason")),
@@ -354,6 +355,7 @@ GAUGES: dict[str, Metric] = {
             "Entries of a stream: inbox, webhooks, receipts, quarantine.",
             ("stream",),
         ),
+        Metric("notifier_stream_oldest_seconds", "gauge", "Age of a stream's first entry.", ("stream",)),
         Metric("notifier_store_up", "gauge", "1 where the gateway reaches the store, else 0.", ("store",)),
     )
 }

@@ -18,7 +18,7 @@ from notifier.gateway.commit import Overloaded
 from notifier.gateway.docs_page import docs_route
 from notifier.gateway.doors import open_doors, verify_tokens
 from notifier.gateway.handing import Handover
-from notifier.gateway.health import Stores, health_routes
+from notifier.gateway.health import Stores, health_routes, lane_limits
 from notifier.gateway.keyring import KeyRing
 from notifier.gateway.openapi import API_VERSION, describe
 from notifier.gateway.problems import Refusal, install
@@ -91,7 +91,8 @@ def create_gateway(runtime: Runtime, receipts: Receipts, signing: SigningSecrets
     admit = _admit(gate, handover)
     gateway.include_router(read_routes(runtime, admit))
     gateway.include_router(consent_routes(runtime, admit))
-    gateway.include_router(health_routes(Stores(runtime.redis, runtime.ledger, settings.key_prefix)))
+    limits = lane_limits(settings.senders)
+    gateway.include_router(health_routes(Stores(runtime.redis, runtime.ledger, settings.key_prefix, limits)))
     gateway.router.routes.append(docs_route(OPENAPI_PATH))
     gateway.openapi = describe(gateway, _TITLE, _DESCRIPTION, (ConsentWord,))  # type: ignore[method-assign]
     return gateway

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Literal, TypeVar
@@ -17,10 +17,12 @@ from starlette.concurrency import run_in_threadpool
 from notifier import telemetry
 from notifier.events import NotifierError
 from notifier.gateway.problems import Refusal, problem
+from notifier.inbox import measure
 from notifier.ledger import Ledger
 from notifier.ledger.breakers import breakers
 from notifier.ledger.counts import LaneDepth, lane_depths
 from notifier.road import road
+from notifier.settings import SenderSettings
 from notifier.telemetry import Sample
 
 # Shorter than what balancers wait for (usually 5 s): a store that takes longer is as good as away.
@@ -43,19 +45,22 @@ class Ready(BaseModel):
 
 
 class Stores:
-    """What the gateway asks Redis and the ledger about themselves. prefix: of the keys in Redis."""
+    """What the gateway asks Redis and the ledger about themselves.
 
-    def __init__(self, redis: Redis, ledger: Ledger, prefix: str) -> None:
+    prefix: of the keys in Redis. limits: what each configured lane may send, as gauges.
+    """
+
+    def __init__(self, redis: Redis, ledger: Ledger, prefix: str, limits: Sequence[Sample] = ()) -> None:
         self._redis = redis
         self._ledger = ledger
         self._prefix = prefix
+        self.limits = limits
 
-    def lengths(self) -> dict[str, int]:
-        """Entries of each stream. Raises RoadUnavailable."""
-        with road("measuring the streams"), self._redis.pipeline(transaction=False) as pipe:
-            for stream in STREAMS:
-                pipe.xlen(f"{self._prefix}{stream}")
-            return dict(zip(STREAMS, pipe.execute(), strict=True))
+    def streams(self) -> list[Sample]:
+        """Length and age of each stream. Raises RoadUnavailable."""
+        with road("measuring the streams"):
+            found = {name: measure(self._redis, f"{self._prefix}{name}") for name in STREAMS}
+        return [sample for name, (length, oldest) in found.items() for sample in _stream(name, length, oldest)]
 
     def touch_ledger(self) -> None:
         """A transaction that reads nothing. Raises LedgerUnavailable."""
@@ -72,6 +77,18 @@ class Stores:
             if each.state != "closed"
         ]
         return [sample for depth in depths for sample in _lane(depth, now)] + open_ones
+
+
+def lane_limits(senders: Mapping[str, SenderSettings]) -> list[Sample]:
+    """What each lane may send: beside what it does send, it tells a lane at its limit from one that wants workers."""
+    return [
+        Sample("notifier_lane_limit", {"lane": name, "channel": one.channel}, one.rate) for name, one in senders.items()
+    ]
+
+
+def _stream(name: str, length: int, oldest: timedelta | None) -> Iterator[Sample]:
+    yield Sample("notifier_stream_length", {"stream": name}, length)
+    yield Sample("notifier_stream_oldest_seconds", {"stream": name}, oldest.total_seconds() if oldest else 0.0)
 
 
 def _lane(depth: LaneDepth, now: datetime) -> Iterator[Sample]:
@@ -109,18 +126,18 @@ def health_routes(stores: Stores, now: Callable[[], datetime] = lambda: datetime
 
 
 async def _states(stores: Stores) -> dict[str, State]:
-    asked = await asyncio.gather(_ask(stores.lengths), _ask(stores.touch_ledger))
+    asked = await asyncio.gather(_ask(stores.streams), _ask(stores.touch_ledger))
     return {name: "away" if found is None else "up" for name, found in zip(("redis", "ledger"), asked, strict=True)}
 
 
 async def _samples(stores: Stores, now: datetime) -> Iterable[Sample]:
     """What can be had: a scrape must show that a store is away, not fail with it."""
-    lengths, backlog = await asyncio.gather(_ask(stores.lengths), _ask(lambda: stores.backlog(now)))
-    streams: Mapping[str, int] = lengths[0] if lengths else {}
+    streams, backlog = await asyncio.gather(_ask(stores.streams), _ask(lambda: stores.backlog(now)))
     return [
-        Sample("notifier_store_up", {"store": "redis"}, 1 if lengths else 0),
+        Sample("notifier_store_up", {"store": "redis"}, 1 if streams else 0),
         Sample("notifier_store_up", {"store": "ledger"}, 1 if backlog else 0),
-        *(Sample("notifier_stream_length", {"stream": name}, length) for name, length in streams.items()),
+        *stores.limits,
+        *(streams[0] if streams else ()),
         *(backlog[0] if backlog else ()),
     ]
 

@@ -90,7 +90,20 @@ def test_metrics_hold_the_streams_and_what_this_process_counted(gateway: FastAPI
     assert (found["notifier_store_up", "redis"], found["notifier_store_up", "ledger"]) == (1.0, 1.0)
     assert found["notifier_stream_length", "inbox"] == 2.0
     assert found["notifier_stream_length", "receipts"] == 0.0
+    assert found["notifier_stream_oldest_seconds", "inbox"] >= 0.0
+    assert found["notifier_stream_oldest_seconds", "receipts"] == 0.0
     assert found["notifier_gateway_refusals_total", "401"] >= 1.0
+
+
+def test_metrics_hold_the_age_of_what_waits_and_what_each_lane_may_send(gateway: FastAPI, redis_client: Redis) -> None:
+    seconds, _ = redis_client.time()
+    redis_client.xadd(f"{PREFIX}webhooks", {"a": "b"}, id=f"{seconds - 3600}000-0")
+
+    body = call(gateway, "GET", "/metrics").body.decode()
+
+    assert 3600.0 <= samples(body.encode())["notifier_stream_oldest_seconds", "webhooks"] < 3700.0
+    assert 'notifier_lane_limit{channel="whatsapp",lane="nile-wa"} 80.0' in body
+    assert 'notifier_lane_limit{channel="sms",lane="nile-sms"} 80.0' in body
 
 
 def test_metrics_without_a_store_say_so_instead_of_failing(
