@@ -35,13 +35,16 @@ from notifier.demo.judge import Summary
 from notifier.demo.play import Play
 from notifier.demo.practice import Practice, practise
 from notifier.demo.registration import register
+from notifier.demo.routing import platform_of
 from notifier.demo.samples import load_samples
+from notifier.demo.shop_secrets import ShopSecrets, make_secrets
 from notifier.demo.view import Screen, last_word
 from notifier.door import open_road
 from notifier.inbox import Inbox
 from notifier.ledger import Ledger, open_ledger
 from notifier.sandbox.testing import SandboxClient
 from notifier.settings import Settings, config_file, load_settings
+from notifier.shop_sources import shop_sources
 
 # At the end nothing is under way; when interrupted nobody wants to wait.
 GRACE = timedelta(seconds=5)
@@ -99,7 +102,8 @@ def _perform(home: Path, screen: Screen, stopping: StopFlag, began: float) -> Su
     with only_one(settings.data_dir), road_of(settings) as road, contextlib.ExitStack() as stack:
         addresses = replace(urls, redis_url=road.url)
         extra = (sandbox_spec(sandbox_file, urls.sandbox_url, GRACE),)
-        secrets = practice.environment()
+        shops = make_secrets(settings)
+        secrets = {**practice.environment(), **shops.environment}
         supervisor = stack.enter_context(
             running_stack(
                 settings, addresses, extra, secrets, restart=False, grace=GRACE, say=screen.say, stopping=stopping
@@ -109,7 +113,7 @@ def _perform(home: Path, screen: Screen, stopping: StopFlag, began: float) -> Su
             return None
         _register(settings, practice, urls.sandbox_url, screen)
         doors = stack.enter_context(
-            contextlib.closing(_doors(settings, home, environment(settings, addresses, secrets)))
+            contextlib.closing(_doors(settings, home, environment(settings, addresses, secrets), shops, addresses))
         )
         ledger = stack.enter_context(_ledger(settings))
         play = Play(
@@ -141,7 +145,7 @@ def _register(settings: Settings, practice: Practice, base_url: str, screen: Scr
     )
 
 
-def _doors(settings: Settings, home: Path, env: Mapping[str, str]) -> Doors:
+def _doors(settings: Settings, home: Path, env: Mapping[str, str], shops: ShopSecrets, addresses: Addresses) -> Doors:
     inbox = Inbox(open_road(env["NOTIFIER_REDIS_URL"]), prefix=settings.key_prefix)
     # All that a backend with Celery has to know is the broker.
     celery = Celery("shop", broker=env["NOTIFIER_REDIS_URL"], set_as_current=False)
@@ -149,7 +153,8 @@ def _doors(settings: Settings, home: Path, env: Mapping[str, str]) -> Doors:
     def run(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
         return spawn(Spec("ingest", command(*arguments), "", 0, GRACE, env), settings.data_dir / "logs" / "ingest.log")
 
-    return Doors(inbox, celery, home, run)
+    platforms = platform_of(shop_sources(settings, shops.environment).values())
+    return Doors(inbox, celery, addresses.gateway_url, platforms, shops.signing, home, run)
 
 
 @contextlib.contextmanager

@@ -54,7 +54,10 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The figures of a run. events: lines handed in. wrong: a sentence for each line that did not end as it should."""
+    """The figures of a run. events: lines handed in. wrong: a sentence for each line that did not end as it should.
+
+    doors: the lines by the door that they came by.
+    """
 
     events: int
     duplicates: int
@@ -71,6 +74,7 @@ class Summary:
     doubles: int
     seconds: float
     wrong: list[str] = field(default_factory=list)
+    doors: dict[str, int] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

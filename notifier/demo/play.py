@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from notifier.demo.feed import Feed
 from notifier.demo.judge import Found, Summary, judge, shown_by_key
 from notifier.demo.reading import endings, is_quiet, lanes, states
 from notifier.demo.retime import retimed
+from notifier.demo.routing import routed
 from notifier.demo.samples import Sample
 from notifier.demo.view import Screen, Snapshot
 from notifier.ledger import Ledger
@@ -53,7 +54,10 @@ class Play:
     def run(self, rejects: Path) -> None:
         """Plays to the end, or until AT_MOST, or until `stopping`."""
         self.started = time.monotonic()
-        self.feed = Feed(retimed(self.samples, datetime.now(UTC), FEED))
+        now = datetime.now(UTC)
+        lines = routed(retimed(self.samples, now, FEED), self.doors.platforms, now)
+        self.samples = [line.sample for line in lines]  # with the keys that the ledger will know them by
+        self.feed = Feed(lines)
         self.doors.hand_in_rejects(rejects)
         while not self.stopping() and self.elapsed < AT_MOST and not self._at_rest():
             turned = time.monotonic()
@@ -70,7 +74,8 @@ class Play:
         self.found = endings(self.ledger, {sample.key for sample in self.samples})
         shown = shown_by_key(self.found, self.sandbox.arrivals())
         seconds = time.monotonic() - self.began
-        return judge(self.samples, self.found, shown, self.accepted, rejected=self.doors.rejected(), seconds=seconds)
+        found = judge(self.samples, self.found, shown, self.accepted, rejected=self.doors.rejected(), seconds=seconds)
+        return replace(found, doors=dict(self.doors.handed.most_common()))
 
     def _turn(self) -> None:
         lines = self.feed.take(self.elapsed)

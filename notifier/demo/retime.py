@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from notifier.demo.platforms.contract import Calls
 from notifier.demo.samples import Sample
 
 # The story. A line from before it is old on purpose and keeps its age.
@@ -18,13 +19,16 @@ WEEK = timedelta(days=7)
 class Timed:
     """A sample moved to now. offset: since the start of the feed, not before which it is handed in.
 
-    old: it is from before the story, and has kept its age.
+    old: it is from before the story, and has kept its age. door: by which it is handed in; calls: the webhooks that say
+    it, where that is the shop's platform (routing.py).
     """
 
     sample: Sample
     offset: timedelta
     body: dict[str, Any] = field(repr=False)
     old: bool = False
+    door: str = ""
+    calls: Calls = ()
 
 
 def retimed(samples: Sequence[Sample], start: datetime, feed: timedelta) -> list[Timed]:

@@ -130,12 +130,24 @@ _REASONS: Mapping[str, str] = {
 }
 
 
+_DOORS: Mapping[str, str] = {
+    "shopify": "Shopify",
+    "woocommerce": "WooCommerce",
+    "magento": "Magento",
+    "cloudevents": "CloudEvents",
+    "python": "notify()",
+    "celery": "a Celery task",
+    "file": "a file",
+}
+
+
 def last_word(summary: Summary) -> str:
     """The summary for the owner of a shop."""
     told = summary.told_by
     lines = [
         "",
         f"{summary.events} order events of three shops, {summary.seconds:g} seconds.",
+        *([_by_door(summary.doors)] if summary.doors else ()),
         f"  {summary.told:4} customers' messages arrived: {told['whatsapp']} on WhatsApp, {told['sms']} by SMS where"
         " WhatsApp could not reach them",
         f"  {summary.read:4} of them were read",
@@ -157,3 +169,7 @@ def last_word(summary: Summary) -> str:
     return "\n".join(
         [*lines, heading, *faults, "To look into it: `notifier demo --keep DIR`, then the logs in DIR/data/logs"]
     )
+
+
+def _by_door(doors: Mapping[str, int]) -> str:
+    return "They came by " + ", ".join(f"{_DOORS.get(door, door)} ({count})" for door, count in doors.items()) + "."

@@ -52,7 +52,7 @@ def signing_secrets(shops: Iterable[str], environ: Mapping[str, str] | None = No
     found = os.environ if environ is None else environ
     names: dict[str, str] = {}
     for shop in shops:
-        name = f"NOTIFIER_SHOP_{re.sub(r'[^A-Za-z0-9]', '_', shop).upper()}_SIGNING_SECRET"
+        name = signing_secret_name(shop)
         if name in names and name in found:
             raise SettingsError(f"{name} would count for both {names[name]} and {shop}; rename one of the two shops")
         names[name] = shop
@@ -60,6 +60,11 @@ def signing_secrets(shops: Iterable[str], environ: Mapping[str, str] | None = No
         shop: tuple(part.strip() for part in found.get(name, "").split(",") if part.strip())
         for name, shop in names.items()
     }
+
+
+def signing_secret_name(shop: str) -> str:
+    """The variable that holds the secrets with which a shop's backend signs."""
+    return f"NOTIFIER_SHOP_{re.sub(r'[^A-Za-z0-9]', '_', shop).upper()}_SIGNING_SECRET"
 
 
 _DOUBTS: Mapping[Doubt, str] = {

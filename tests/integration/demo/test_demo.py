@@ -29,7 +29,7 @@ def test_every_sample_ends_as_expected_and_nothing_is_left_behind(tmp_path: Path
     states = Counter(ending.partition(":")[0] for ending in endings.elements())
     rejected = (ROOT / "config" / "samples" / "rejected.jsonl").read_text(encoding="utf-8").splitlines()
     assert summary["wrong"] == [], talk
-    assert {name: summary[name] for name in summary if name not in ("seconds", "wrong")} == {
+    assert {name: summary[name] for name in summary if name not in ("seconds", "wrong", "doors")} == {
         "ok": True,
         "faults": 0,
         "events": len(expected),
@@ -50,6 +50,8 @@ def test_every_sample_ends_as_expected_and_nothing_is_left_behind(tmp_path: Path
         "lost": 0,
         "doubles": 0,
     }
+    doors = {"shopify", "woocommerce", "magento", "cloudevents", "python", "celery", "file"}
+    assert (set(summary["doors"]), sum(summary["doors"].values())) == (doors, len(expected))
     assert process.returncode == 0
     assert "Every event ended as it should." in said
     assert (list(tmp_path.iterdir()), descendants(tmp_path)) == ([], {})

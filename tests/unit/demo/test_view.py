@@ -77,6 +77,12 @@ def test_the_last_word_is_for_the_owner_of_a_shop() -> None:
     assert said.endswith("Every event ended as it should.")
 
 
+def test_the_last_word_names_the_doors_that_were_used() -> None:
+    said = last_word(replace(SUMMARY, doors={"shopify": 3, "python": 2}))
+    assert "They came by Shopify (3), notify() (2)." in said
+    assert "They came by" not in last_word(SUMMARY)
+
+
 def test_what_went_wrong_is_listed_and_the_rest_of_a_long_list_is_counted() -> None:
     said = last_word(replace(SUMMARY, wrong=[f"line {number}" for number in range(23)]))
     assert "23 events did not end as they should:" in said
