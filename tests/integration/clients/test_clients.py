@@ -7,10 +7,8 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from redis import Redis
 
 from notifier.gateway import create_gateway
@@ -27,6 +24,7 @@ from notifier.ledger import Ledger
 from notifier.runtime import Runtime
 from notifier.streams import Receipts
 from tests.fixtures.runtime import make_runtime
+from tests.fixtures.serving import served
 from workers.ingest import MessageReader, take_messages
 
 PAGE = Path(__file__).parents[3] / "docs/clients.md"
@@ -76,30 +74,21 @@ def door(sqlite_ledger: Ledger, redis_client: Redis, redis_url: str) -> Iterator
     with sqlite_ledger.begin() as conn:
         key = create_key(conn, "nile", "a client", ["events:write"], 1000, runtime.clock(), "test")
     gateway = create_gateway(runtime, Receipts(redis_client, runtime.settings.key_prefix), {"nile": [SIGNING]})
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(64)
-        server = uvicorn.Server(uvicorn.Config(gateway, log_level="critical", access_log=False))
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        try:
-            yield Door(
-                runtime,
-                {
-                    **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
-                    "NOTIFIER_URL": f"http://127.0.0.1:{listener.getsockname()[1]}",
-                    "NOTIFIER_KEY": key.secret,
-                    "NOTIFIER_SIGNING_SECRET": SIGNING,
-                    "NOTIFIER_BROKER_URL": redis_url,
-                },
-            )
-        finally:
-            server.should_exit = True
-            thread.join(10)
+    with served(gateway) as url:
+        yield Door(
+            runtime,
+            {
+                **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
+                "NOTIFIER_URL": url,
+                "NOTIFIER_KEY": key.secret,
+                "NOTIFIER_SIGNING_SECRET": SIGNING,
+                "NOTIFIER_BROKER_URL": redis_url,
+            },
+        )
 
 
 def run(door: Door, *command: str, folder: Path) -> dict[str, Any]:
-    """The answer that a snippet prints; a connection made before the server is up waits in its backlog."""
+    """The answer that a snippet prints."""
     done = subprocess.run(command, cwd=folder, env=door.environ, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr + done.stdout
     answer: dict[str, Any] = json.loads(done.stdout)
