@@ -73,5 +73,6 @@ bench: $(READY) ## Measure everything of docs/performance.md   [ARGS="--only lim
 bench-short: $(READY) ## A few seconds of each measurement: shows that the bench works, measures nothing
 	@$(BIN)/python -m bench.run --short --no-verdict --results bench/.data/short.json $(ARGS)
 
-bench-page: $(READY) ## Put the figures of bench/results.json into docs/performance.md
+bench-page: $(READY) ## Put the figures of bench/results.json into docs/performance.md and docs/scaling.md
 	@$(BIN)/python -m bench.table
+	@$(BIN)/python -m bench.sizing

@@ -127,7 +127,7 @@ def _number_id(place: int) -> str:
 def _environment(
     home: Path, host: str, redis_port: int, postgres_port: int, gateway_port: int, lanes: int
 ) -> dict[str, str]:
-    secrets = {}
+    secrets: dict[str, str] = {}
     for name in senders(lanes):
         prefix = f"NOTIFIER_SENDER_{name.replace('-', '_').upper()}"
         secrets |= {f"{prefix}_TOKEN": "sandbox-token", f"{prefix}_APP_SECRET": "sandbox-app-secret"}
