@@ -26,7 +26,12 @@ from notifier.runtime import Runtime
 
 # Ends that say why by themselves; for all others the story of the deliveries does, and the notification says
 # all_channels_failed.
-_OWN_WORDS = frozenset({Reason.SILENT, Reason.UNKNOWN_OUTCOME, Reason.EXPIRED, Reason.SENDER_STOPPED})
+_OWN_WORDS = frozenset(
+    {Reason.SILENT, Reason.UNKNOWN_OUTCOME, Reason.RECEIPTS_LOST, Reason.EXPIRED, Reason.SENDER_STOPPED}
+)
+
+# Nobody knows whether the customer has the message: `fallback.unknown` decides.
+_NOBODY_KNOWS = frozenset({Reason.UNKNOWN_OUTCOME, Reason.RECEIPTS_LOST})
 
 
 @dataclass(slots=True)
@@ -90,7 +95,7 @@ def _final(runtime: Runtime, end: Ended, now: datetime) -> bool:
     """Whether no other channel may follow: a refusal of policy, no time left, or a lost answer that is to be held."""
     if end.outcome == OutcomeClass.SUPPRESS or end.expires_at <= now:
         return True
-    return end.reason == Reason.UNKNOWN_OUTCOME and runtime.settings.fallback.unknown == "hold"
+    return end.reason in _NOBODY_KNOWS and runtime.settings.fallback.unknown == "hold"
 
 
 class Routed(Protocol):

@@ -17,7 +17,7 @@ from datetime import timedelta
 from notifier import telemetry
 from notifier.inbox import InboxFull, RoadUnavailable
 from notifier.intake import place_of, take_in
-from notifier.ledger import LedgerUnavailable
+from notifier.ledger import LedgerUnavailable, hearing
 from notifier.receipts import take_receipts
 from notifier.runtime import Runtime
 from notifier.streams import Item, StreamReader
@@ -148,14 +148,21 @@ def _inbox_reader(runtime: Runtime) -> StreamReader:
 
 
 def _receipts_reader(runtime: Runtime) -> StreamReader:
-    return _reader(runtime, f"{runtime.settings.key_prefix}receipts", "receipts")
+    def emptied() -> None:
+        """A `delivered` may have been in it, and its provider has our 200."""
+        telemetry.note("receipts.gap")
+        with runtime.ledger.begin() as conn:
+            hearing.note_gap(conn, runtime.clock())
+
+    return _reader(runtime, f"{runtime.settings.key_prefix}receipts", "receipts", emptied)
 
 
 def _webhooks_reader(runtime: Runtime) -> StreamReader:
     return _reader(runtime, f"{runtime.settings.key_prefix}webhooks", "webhooks")
 
 
-def _reader(runtime: Runtime, stream: str, group: str) -> StreamReader:
+def _reader(runtime: Runtime, stream: str, group: str, when_emptied: Callable[[], None] = lambda: None) -> StreamReader:
     """A reader of this thread: the name is nobody else's, and the same for the thread's next reader."""
     consumer = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
-    return StreamReader(runtime.redis, stream, group, consumer, reclaim_after=runtime.settings.inbox.reclaim_after)
+    reclaim_after = runtime.settings.inbox.reclaim_after
+    return StreamReader(runtime.redis, stream, group, consumer, reclaim_after=reclaim_after, when_emptied=when_emptied)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 from notifier import telemetry
@@ -17,6 +17,7 @@ from notifier.channels import adapter
 from notifier.channels.contract import NOT_TOLD, OutcomeClass, ReceiptUpdate, StopRequest, TemplateStatus, Update
 from notifier.effects import Seen, note_outcomes
 from notifier.follow import carry_on
+from notifier.hearing import note_heard
 from notifier.ids import new_id
 from notifier.inbox import RoadUnavailable
 from notifier.intake import Refusal, refusal_of, say_fault, set_aside
@@ -32,6 +33,8 @@ from notifier.streams import Item
 # is on its way, because its guards have run.
 _LEFT = frozenset({"claimed", "unknown", "accepted", "sent", "delivered", "read"})
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
 
 @dataclass(slots=True)
 class ReceiptReport:
@@ -43,6 +46,7 @@ class ReceiptReport:
     ignored: int = 0
     doubles: int = 0
     lanes: set[str] = field(default_factory=set)
+    newest: dict[str, datetime] = field(default_factory=dict)  # by lane: the provider's time of its newest receipt
 
     def add(self, other: ReceiptReport) -> None:
         """Takes in what a part of the batch came to."""
@@ -52,6 +56,13 @@ class ReceiptReport:
         self.ignored += other.ignored
         self.doubles += other.doubles
         self.lanes |= other.lanes
+        for lane, at in other.newest.items():
+            self.heard(lane, at)
+
+    def heard(self, lane: str, at: datetime) -> None:
+        """A receipt of this lane; at: the provider's clock."""
+        if at > self.newest.get(lane, _NEVER):
+            self.newest[lane] = at
 
 
 def take_receipts(runtime: Runtime, items: Sequence[Item], now: datetime) -> ReceiptReport:
@@ -69,6 +80,7 @@ def take_receipts(runtime: Runtime, items: Sequence[Item], now: datetime) -> Rec
     report = _apply_bodies(runtime, [item for item in items if item.deliveries <= limit], now, refused)
     for one in refused:  # after the commit, as intake does
         set_aside(runtime, one)
+    note_heard(runtime.redis, runtime.settings.key_prefix, report.newest)
     runtime.wake(report.lanes)
     return report
 
@@ -147,6 +159,7 @@ def _apply_receipts(
             strangers.append(_parked(provider, update, now))
         else:
             known.append((hit, update))
+            report.heard(hit.lane, update.at)
     if strangers:
         ledger_receipts.park(conn, strangers, now)
     report.parked += len(strangers)

@@ -111,6 +111,13 @@ class FallbackSettings(_Section):
         "hold",
         description="What a lost answer becomes without a receipt; hold ends it as unreached: never a second message.",
     )
+    unheard_share: float = Field(
+        0.2,
+        gt=0,
+        le=1,
+        description="When more than this share of neighbours got no receipt at all, silence means nothing.",
+    )
+    unheard_floor: int = Field(5, ge=2, description="Fewer than so many without a receipt are an accident.")
     allow_double: bool = Field(
         False, description="Permits `silence_after` below the template's TTL, which can show a message twice."
     )

@@ -181,6 +181,20 @@ SIGNALS: dict[str, Signal] = {
             ),
         ),
         Signal(
+            "receipts.lost",
+            "error",
+            "Receipts of this lane were lost until then; for what was on its way `fallback.unknown` decides.",
+            ("lane", "until", "share"),
+            (_counter("receipts_lost", "Sweeps that found receipts of a lane lost.", "lane"),),
+        ),
+        Signal(
+            "receipts.gap",
+            "error",
+            "Redis was emptied, and receipts that we had taken may have been in it.",
+            (),
+            (_counter("receipts_gaps", "Times that Redis was found without the stream of receipts."),),
+        ),
+        Signal(
             "fallback.opened",
             "info",
             "A channel failed or stayed silent; the next channel's delivery was opened.",
@@ -348,6 +362,18 @@ GAUGES: dict[str, Metric] = {
         Metric("notifier_lane_limit", "gauge", "Messages a second that a lane's provider allows.", ("lane", "channel")),
         Metric("notifier_lane_claimed", "gauge", "Deliveries that a drain holds right now.", ("lane", "channel")),
         Metric("notifier_lane_unknown", "gauge", "Deliveries whose answer was lost.", ("lane", "channel")),
+        Metric(
+            "notifier_lane_newest_receipt_seconds",
+            "gauge",
+            "How long ago, by the provider's clock, the newest receipt of a lane was made.",
+            ("lane",),
+        ),
+        Metric(
+            "notifier_lane_unheard_share",
+            "gauge",
+            "Share without any receipt of what a lane had accepted about when receipts were missing last.",
+            ("lane",),
+        ),
         Metric("notifier_breaker_open", "gauge", "1 for each breaker that is open.", ("kind", "name", "reason")),
         Metric(
             "notifier_stream_length",

@@ -6,7 +6,7 @@ quarantine_reason, quarantine_detail). The inbox stream is inbox.py's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -53,14 +53,26 @@ class StreamReader:
     consumer: a name that this process alone uses, and uses again after a restart: it then gets its own back at once.
     reclaim_after: a consumer that is silent about an entry for that long is taken for dead, and another gets the entry.
         It must be longer than the slowest batch takes, or two work on the same one.
+    when_emptied: called before the group is made, at the very first start and whenever the server has lost it, and all
+        that was in the stream with it. What it raises, `read` raises, and the next read calls it again.
     """
 
-    def __init__(self, redis: Redis, stream: str, group: str, consumer: str, *, reclaim_after: timedelta) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        stream: str,
+        group: str,
+        consumer: str,
+        *,
+        reclaim_after: timedelta,
+        when_emptied: Callable[[], None] = lambda: None,
+    ) -> None:
         self._redis = redis
         self._stream = stream
         self._group = group
         self._consumer = consumer
         self._reclaim_ms = int(reclaim_after.total_seconds() * 1000)
+        self._when_emptied = when_emptied
         self._own_from: str | None = "-"  # where our own of before the restart go on; None: all of them are handed out
         self._suspects = f"{stream}:suspect"  # held by the one consumer that is at work on a suspect
         self._holds_suspect = False
@@ -78,6 +90,8 @@ class StreamReader:
             except ResponseError as error:
                 if not _group_is_gone(error):
                     raise
+        self._when_emptied()
+        with road(f"reading {self._stream}"):
             self._make_group()
             return self._read(count, block)
 

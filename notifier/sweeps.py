@@ -15,6 +15,7 @@ from typing import TypeVar
 from notifier import telemetry
 from notifier.channels.contract import ReceiptUpdate
 from notifier.follow import carry_on
+from notifier.hearing import Hearing, hear
 from notifier.inbox import RoadUnavailable
 from notifier.ledger import Connection, LedgerUnavailable, breakers, claims, followups, steps
 from notifier.ledger import receipts as ledger_receipts
@@ -147,9 +148,35 @@ def fall_back_silent(runtime: Runtime, now: datetime, report: SweepReport) -> No
 
     Safe because silence is counted from the template's TTL plus a buffer: after it the provider drops the message.
     What was accepted and is not even `sent` is no silence (`decide_unknown`): that receipt comes for a phone that is
-    off as well, and without it the others may be lost on the same way.
+    off as well, and without it the others may be lost on the same way. Where receipts were lost while it was on its way
+    (hearing.py), nobody knows, and `fallback.unknown` decides.
     """
-    _pages(runtime, report, now, select.silent, _ending(runtime, Reason.SILENT, now))
+    lost: dict[str, Hearing] = {}
+    by_silence = _ending(runtime, Reason.SILENT, now)
+    by_loss = _ending(runtime, Reason.RECEIPTS_LOST, now)
+
+    def end(conn: Connection, found: Sequence[str], page: SweepReport) -> None:
+        ends = followups.ended(conn, found, now)
+        for lane in {end.lane for end in ends} - lost.keys():
+            lost[lane] = _heard(conn, runtime, lane, now)
+        unheard = [end.delivery_id for end in ends if not _was_heard(end, lost[end.lane])]
+        by_loss(conn, unheard, page)
+        by_silence(conn, sorted(set(found) - set(unheard)), page)
+
+    _pages(runtime, report, now, select.silent, end)
+
+
+def _heard(conn: Connection, runtime: Runtime, lane: str, now: datetime) -> Hearing:
+    found = hear(conn, lane, now, runtime.settings.fallback)
+    if found.lost_until:
+        telemetry.note("receipts.lost", lane=lane, until=found.lost_until, share=found.unheard_share)
+    return found
+
+
+def _was_heard(end: Ended, hearing: Hearing) -> bool:
+    """Whether receipts of this delivery cannot have been lost. One that was lifted before its acceptance was recorded
+    left after it was due."""
+    return hearing.lost_until is None or (end.accepted_at or end.due_at) > hearing.lost_until
 
 
 def decide_unknown(runtime: Runtime, now: datetime, report: SweepReport) -> None:
@@ -243,6 +270,8 @@ def _ending(runtime: Runtime, reason: Reason, now: datetime) -> Act:
     """Expires a page for this reason and carries on with what follows."""
 
     def end(conn: Connection, found: Sequence[str], page: SweepReport) -> None:
+        if not found:
+            return
         moved = steps.expire(conn, [steps.Expire(one, reason) for one in found], now, page.sweep).moved
         page.add("expire", len(moved), len(found))
         page.lanes |= carry_on(conn, runtime, sorted(moved), now, page.sweep)

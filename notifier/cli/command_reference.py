@@ -70,7 +70,8 @@ SHAPES: Mapping[str, Mapping[str, str]] = {
     },
     "lanes": {
         "lanes[]": "lane, channel, provider, configured, queued, due, oldest_due_age, claimed, unknown, "
-        "configured_rate, current_rate, waited, throttles, last_throttle, breaker",
+        "configured_rate, current_rate, waited, throttles, last_throttle, newest_receipt, lost_until, unheard_share, "
+        "breaker",
         "templates[]": "breakers of templates that are not closed: name (template/locale@sender), state, reason, "
         "sentence, code, since, until, by",
         "streams[]": "inbox, receipts, quarantine: stream, length, oldest_age",

@@ -43,7 +43,7 @@ def lanes(as_json: bool) -> None:
 
 _LANE_HEAD = (
     *("lane", "channel", "provider", "queued", "due", "oldest", "claimed", "unknown"),
-    *("rate", "throttles", "waited", "breaker"),
+    *("rate", "throttles", "waited", "receipts", "breaker"),
 )
 
 
@@ -52,7 +52,13 @@ def _lane_cells(one: LaneRow) -> tuple[str, ...]:
     numbers = (str(one.queued), str(one.due), age(one.oldest_due_age), str(one.claimed), str(one.unknown))
     held = _spoken(one.breaker) if one.configured else "no such sender is configured: its deliveries wait"
     throttles = "-" if one.throttles is None else str(one.throttles)
-    return (one.lane, one.channel, one.provider or "-", *numbers, rate, throttles, age(one.waited), held)
+    return (one.lane, one.channel, one.provider or "-", *numbers, rate, throttles, age(one.waited), _heard(one), held)
+
+
+def _heard(one: LaneRow) -> str:
+    if one.lost_until:
+        return f"lost until {stamp(one.lost_until)}"
+    return f"until {stamp(one.newest_receipt)}" if one.newest_receipt else "none yet"
 
 
 def _spoken(one: Standing) -> str:

@@ -92,7 +92,9 @@ def create_gateway(runtime: Runtime, receipts: Receipts, signing: SigningSecrets
     gateway.include_router(read_routes(runtime, admit))
     gateway.include_router(consent_routes(runtime, admit))
     limits = lane_limits(settings.senders)
-    gateway.include_router(health_routes(Stores(runtime.redis, runtime.ledger, settings.key_prefix, limits)))
+    gateway.include_router(
+        health_routes(Stores(runtime.redis, runtime.ledger, settings.key_prefix, settings.fallback, limits))
+    )
     gateway.router.routes.append(docs_route(OPENAPI_PATH))
     gateway.openapi = describe(gateway, _TITLE, _DESCRIPTION, (ConsentWord,))  # type: ignore[method-assign]
     return gateway

@@ -17,12 +17,13 @@ from starlette.concurrency import run_in_threadpool
 from notifier import telemetry
 from notifier.events import NotifierError
 from notifier.gateway.problems import Refusal, problem
+from notifier.hearing import hear, newest_receipts
 from notifier.inbox import measure
 from notifier.ledger import Ledger
 from notifier.ledger.breakers import breakers
 from notifier.ledger.counts import LaneDepth, lane_depths
 from notifier.road import road
-from notifier.settings import SenderSettings
+from notifier.settings import FallbackSettings, SenderSettings
 from notifier.telemetry import Sample
 
 # Shorter than what balancers wait for (usually 5 s): a store that takes longer is as good as away.
@@ -47,10 +48,14 @@ class Ready(BaseModel):
 class Stores:
     """What the gateway asks Redis and the ledger about themselves.
 
-    prefix: of the keys in Redis. limits: what each configured lane may send, as gauges.
+    prefix: of the keys in Redis. fallback: when receipts count as lost. limits: what each configured lane may send, as
+    gauges.
     """
 
-    def __init__(self, redis: Redis, ledger: Ledger, prefix: str, limits: Sequence[Sample] = ()) -> None:
+    def __init__(
+        self, redis: Redis, ledger: Ledger, prefix: str, fallback: FallbackSettings, limits: Sequence[Sample] = ()
+    ) -> None:
+        self._fallback = fallback
         self._redis = redis
         self._ledger = ledger
         self._prefix = prefix
@@ -77,6 +82,18 @@ class Stores:
             if each.state != "closed"
         ]
         return [sample for depth in depths for sample in _lane(depth, now)] + open_ones
+
+    def ears(self, now: datetime) -> list[Sample]:
+        """Gauges of the receipts of every lane that ever had one. Raises LedgerUnavailable, RoadUnavailable."""
+        newest = newest_receipts(self._redis, self._prefix)
+        with self._ledger.read() as conn:
+            shares = {lane: hear(conn, lane, now, self._fallback).unheard_share for lane in newest}
+        return [sample for lane, at in newest.items() for sample in _ear(lane, now - at, shares[lane])]
+
+
+def _ear(lane: str, age: timedelta, share: float) -> Iterator[Sample]:
+    yield Sample("notifier_lane_newest_receipt_seconds", {"lane": lane}, max(0.0, age.total_seconds()))
+    yield Sample("notifier_lane_unheard_share", {"lane": lane}, share)
 
 
 def lane_limits(senders: Mapping[str, SenderSettings]) -> list[Sample]:
@@ -132,13 +149,16 @@ async def _states(stores: Stores) -> dict[str, State]:
 
 async def _samples(stores: Stores, now: datetime) -> Iterable[Sample]:
     """What can be had: a scrape must show that a store is away, not fail with it."""
-    streams, backlog = await asyncio.gather(_ask(stores.streams), _ask(lambda: stores.backlog(now)))
+    streams, backlog, ears = await asyncio.gather(
+        _ask(stores.streams), _ask(lambda: stores.backlog(now)), _ask(lambda: stores.ears(now))
+    )
     return [
         Sample("notifier_store_up", {"store": "redis"}, 1 if streams else 0),
         Sample("notifier_store_up", {"store": "ledger"}, 1 if backlog else 0),
         *stores.limits,
         *(streams[0] if streams else ()),
         *(backlog[0] if backlog else ()),
+        *(ears[0] if ears else ()),
     ]
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
-from notifier.ledger.instants import from_us
+from notifier.ledger.instants import from_us, from_us_or_none
 from notifier.ledger.statements import OBSOLETE_BY, Statement, to_json
 
 
@@ -44,6 +44,7 @@ class Ended:
     obsolete_by: str | None
     owner: str | None
     due_at: datetime
+    accepted_at: datetime | None
 
 
 _ENDED = Statement(
@@ -51,7 +52,7 @@ _ENDED = Statement(
     SELECT d.id, d.notification_id, d.shop, d.order_id, n.event, n.rank, n.always, n.shipment_id, n.phone, n.country,
         n.timezone, n.locale, n.template, n.channels, d.channel, d.position, d.lane, d.priority, d.expires_at,
         d.outcome, d.code, d.reason, n.state, d.attempts, {OBSOLETE_BY},
-        d.owner, d.due_at
+        d.owner, d.due_at, d.accepted_at
     FROM delivery d JOIN notification n ON n.id = d.notification_id WHERE d.id IN ({{ids}}) ORDER BY d.id"""
 )
 
@@ -65,6 +66,6 @@ def ended(conn: Connection, delivery_ids: Sequence[str], _now: datetime) -> list
     for row in _ENDED.run(conn, ids=to_json(sorted(set(delivery_ids)))):
         values = list(row)
         values[6], values[13] = bool(row[6]), tuple(row[13].split(","))
-        values[18], values[26] = from_us(row[18]), from_us(row[26])
+        values[18], values[26], values[27] = from_us(row[18]), from_us(row[26]), from_us_or_none(row[27])
         found.append(Ended(*values))
     return found

@@ -45,6 +45,12 @@ BUSY_TABLE = {"autovacuum_vacuum_scale_factor": "0.01", "autovacuum_analyze_scal
 QUEUED_BY_ORDER = "state || '' = 'queued'"
 QUEUED_BY_EXPIRY = "'' || state = 'queued'"
 
+NEVER_HEARD = (
+    "accepted_at IS NOT NULL AND coalesce(sent_at, delivered_at, read_at, failed_at) IS NULL"
+    " AND coalesce(reason, '') <> 'held'"
+)
+"""Of what a provider took, that of which no receipt ever came. What it keeps back it has not sent yet."""
+
 
 def in_list(states: Iterable[str]) -> str:
     """The states as a SQL list: literals, because a partial index is only used when the planner can read them."""
@@ -175,6 +181,7 @@ delivery = Table(
     Index("uq_delivery_order_claimed", "shop", "order_id", unique=True, **_where("state = 'claimed'")),
     Index("ix_delivery_lease", "lease_until", **_where("lease_until IS NOT NULL")),
     Index("ix_delivery_fallback", "fallback_at", **_where("state IN ('accepted', 'sent', 'unknown')")),
+    Index("ix_delivery_unheard", "lane", "accepted_at", **_where(NEVER_HEARD)),
     Index("ix_delivery_notification", "notification_id"),
     Index("ix_delivery_provider", "provider_id", **_where("provider_id IS NOT NULL")),
     postgresql_with=BUSY_TABLE,
@@ -209,6 +216,13 @@ breaker = Table(
     _word("by_whom"),
     CheckConstraint("kind IN ('lane', 'template')", name="kind"),
     CheckConstraint("state IN ('closed', 'half_open', 'open')", name="state"),
+)
+
+# When receipts were lost with a server that was emptied: what was on its way then may have arrived.
+hearing_gap = Table(
+    "hearing_gap",
+    metadata,
+    Column("at", BigInteger, primary_key=True, autoincrement=False),
 )
 
 parked_receipt = Table(

@@ -32,6 +32,7 @@ class Reason(StrEnum):
 
     # Unreached: tried, and the customer was not told.
     UNKNOWN_OUTCOME = "unknown_outcome", "No receipt ever said what became of it, and perhaps no answer either."
+    RECEIPTS_LOST = "receipts_lost", "Receipts were lost while it was on its way, so that its silence means nothing."
     SILENT = "silent", "The provider sent the message and never reported that it arrived."
     ALL_CHANNELS_FAILED = "all_channels_failed", "Every channel was tried, and none reached the customer."
     REFUSED = "refused", "The provider refuses for reasons of consent or policy; no other channel may go round that."
@@ -74,6 +75,7 @@ SUPPRESSED: Final = frozenset(
 UNREACHED: Final = frozenset(
     {
         Reason.UNKNOWN_OUTCOME,
+        Reason.RECEIPTS_LOST,
         Reason.SILENT,
         Reason.ALL_CHANNELS_FAILED,
         Reason.REFUSED,

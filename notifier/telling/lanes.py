@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from notifier.hearing import Hearing, hear, newest_receipts
 from notifier.inbox import measure
 from notifier.ledger import breakers, counts
 from notifier.policy.breaker import Breaker
@@ -33,6 +34,8 @@ class Standing:
 class LaneRow:
     """A lane now. rates: messages a second; waited: how long, in all, somebody wanted a permit and there was none.
 
+    newest_receipt: the provider's time of it. lost_until: what the lane had accepted by then may have arrived unheard;
+    None: receipts flow. unheard_share: as in hearing.py.
     configured False: deliveries of a sender that is not configured any more; nobody sends them.
     """
 
@@ -50,6 +53,9 @@ class LaneRow:
     waited: timedelta | None
     throttles: int | None
     last_throttle: datetime | None
+    newest_receipt: datetime | None
+    lost_until: datetime | None
+    unheard_share: float
     breaker: Standing
 
 
@@ -76,10 +82,21 @@ def overview(runtime: Runtime, now: datetime) -> Overview:
     with runtime.ledger.read() as conn:
         depths = {one.lane: one for one in counts.lane_depths(conn, now)}
         found, by = breakers.breakers(conn), breakers.by_whom(conn)
+        names = [*runtime.senders, *sorted(depths.keys() - runtime.senders.keys())]
+        ears = {lane: hear(conn, lane, now, runtime.settings.fallback) for lane in names}
+    newest = newest_receipts(runtime.redis, runtime.settings.key_prefix)
     standings = {(one.kind, one.name): _standing(one, by.get((one.kind, one.name))) for one in found}
     lanes = [
-        _row(runtime, lane, depths.get(lane), standings.get(("lane", lane)) or Standing(lane, "closed"), now)
-        for lane in [*runtime.senders, *sorted(depths.keys() - runtime.senders.keys())]
+        _row(
+            runtime,
+            lane,
+            depths.get(lane),
+            standings.get(("lane", lane)) or Standing(lane, "closed"),
+            ears[lane],
+            newest.get(lane),
+            now,
+        )
+        for lane in names
     ]
     opened = [one for (kind, _), one in standings.items() if kind == "template" and one.state != "closed"]
     with road("measuring the streams"):
@@ -93,7 +110,15 @@ def _standing(one: Breaker, by: str | None) -> Standing:
     return Standing(one.name, one.state, reason, sentence(reason), one.code or None, one.opened_at, one.retry_at, by)
 
 
-def _row(runtime: Runtime, lane: str, depth: counts.LaneDepth | None, breaker: Standing, now: datetime) -> LaneRow:
+def _row(
+    runtime: Runtime,
+    lane: str,
+    depth: counts.LaneDepth | None,
+    breaker: Standing,
+    ears: Hearing,
+    newest_receipt: datetime | None,
+    now: datetime,
+) -> LaneRow:
     sender = runtime.senders.get(lane)
     state = runtime.limiter.state(lane) if sender else None
     return LaneRow(
@@ -111,5 +136,8 @@ def _row(runtime: Runtime, lane: str, depth: counts.LaneDepth | None, breaker: S
         waited=state.waiting if state else None,
         throttles=state.throttles if state else None,
         last_throttle=state.last_throttle if state else None,
+        newest_receipt=newest_receipt,
+        lost_until=ears.lost_until,
+        unheard_share=ears.unheard_share,
         breaker=breaker,
     )

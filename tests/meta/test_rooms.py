@@ -31,7 +31,7 @@ FLOORS = (
     },
     {"mappings", "relations"},
     {"door", "ledger", "plan", "settings", "streams", "webhook_stream"},
-    {"keys", "lookups", "shop_sources", "shops"},
+    {"hearing", "keys", "lookups", "shop_sources", "shops"},
     {"runtime"},
     {"effects", "follow", "telling"},
     {"carry", "demands", "intake", "notices", "replay"},

@@ -19,6 +19,7 @@ from notifier.gateway import app, health
 from notifier.ledger import Ledger, breakers, open_ledger
 from notifier.policy.breaker import Breaker
 from notifier.policy.reasons import Reason
+from notifier.settings import FallbackSettings
 from tests.fixtures.asgi import call
 from tests.fixtures.ledger import HOUR, NOW, put_in_state, queue
 from tests.integration.gateway.conftest import PREFIX, Build
@@ -120,7 +121,7 @@ def test_metrics_without_a_store_say_so_instead_of_failing(
 def test_metrics_hold_the_backlog_of_every_lane_and_the_open_breakers(
     build: Build, redis_client: Redis, ledger: Ledger
 ) -> None:
-    stores = health.Stores(redis_client, ledger, PREFIX)
+    stores = health.Stores(redis_client, ledger, PREFIX, FallbackSettings())
     with ledger.begin() as conn:
         queue(conn, 2, due_at=NOW - HOUR)
         queue(conn, due_at=NOW + HOUR)

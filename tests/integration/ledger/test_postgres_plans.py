@@ -12,8 +12,21 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
-from notifier.ledger import Ledger, claims, followups, outcomes, plans, receipts, steps, stories, sweeps, upgrade
+from notifier.ledger import (
+    Ledger,
+    claims,
+    followups,
+    hearing,
+    outcomes,
+    plans,
+    receipts,
+    steps,
+    stories,
+    sweeps,
+    upgrade,
+)
 from notifier.ledger.receipts import Parked
+from notifier.policy.hearing import Window
 from tests.fixtures.ledger import HOUR, LEASE, NOW, a_delivery, a_notification, an_event, postgres_ledger
 
 BIG = {"order_event", "notification", "delivery", "history"}
@@ -188,5 +201,7 @@ def test_receipts_sweeps_and_stories_read_by_index(loaded: Ledger) -> None:
             select(conn, NOW, 500)
         sweeps.nearing_expiry(conn, ["lane1"], NOW, NOW + HOUR + timedelta(seconds=1), 500)
         sweeps.forget_bodies(conn, NOW - HOUR, 500)
+        hearing.unheard(conn, "lane1", NOW)
+        hearing.neighbours(conn, "lane1", [Window("d1", "d200", NOW)], 26)
         stories.story(conn, "o5", "shop1")
-    assert_no_scan(seen, 17)
+    assert_no_scan(seen, 19)

@@ -14,12 +14,22 @@ from sqlalchemy.engine import Connection
 
 from notifier.ledger import Ledger, LedgerRefused, pending, plans, upgrade
 from notifier.ledger.instants import to_us
-from notifier.ledger.migrations.versions import m0001_first, m0002_api_key, m0003_order_book
+from notifier.ledger.migrations.versions import m0001_first, m0002_api_key, m0003_order_book, m0004_hearing
 from notifier.ledger.schema import metadata
 from tests.fixtures.ledger import NOW, a_delivery, a_notification, an_event, queue
 
 TABLES = {
-    *("order_event", "notification", "delivery", "consent", "breaker", "parked_receipt", "history", "api_key"),
+    *(
+        "order_event",
+        "notification",
+        "delivery",
+        "consent",
+        "breaker",
+        "parked_receipt",
+        "hearing_gap",
+        "history",
+        "api_key",
+    ),
     *("order_book", "waiting_event"),
 }
 
@@ -142,7 +152,7 @@ def test_a_delivery_without_its_notification_is_refused(ledger: Ledger) -> None:
 
 def test_upgrade_names_what_it_applied_and_then_has_nothing_to_do(bare_ledger: Ledger) -> None:
     names = pending(bare_ledger)
-    assert names == ["0001_first", "0002_api_key", "0003_order_book"]
+    assert names == ["0001_first", "0002_api_key", "0003_order_book", "0004_hearing"]
     assert upgrade(bare_ledger) == names
     assert pending(bare_ledger) == []
     assert upgrade(bare_ledger) == []
@@ -155,7 +165,7 @@ def test_two_upgrades_at_once_apply_each_migration_once(bare_ledger: Ledger) -> 
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(applied) == [[], ["0001_first", "0002_api_key", "0003_order_book"]]
+    assert sorted(applied) == [[], ["0001_first", "0002_api_key", "0003_order_book", "0004_hearing"]]
 
 
 def _clauses(sql: str) -> str:
@@ -199,6 +209,7 @@ def test_the_migrations_lead_to_the_schema_of_the_code(bare_ledger: Ledger) -> N
 def test_the_way_back_leaves_nothing(bare_ledger: Ledger) -> None:
     upgrade(bare_ledger)
     with bare_ledger.begin() as conn, Operations.context(MigrationContext.configure(conn)):
+        m0004_hearing.downgrade()
         m0003_order_book.downgrade()
         m0002_api_key.downgrade()
         m0001_first.downgrade()

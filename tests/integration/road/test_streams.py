@@ -48,6 +48,24 @@ def test_either_protocol_is_understood(redis_client: Redis, redis_url: str, prot
     client.close()
 
 
+def test_who_asked_is_told_before_a_lost_group_is_made_again(redis_client: Redis) -> None:
+    told: list[object] = []
+
+    def tell() -> None:
+        told.append(redis_client.exists("s"))
+        if len(told) == 2:
+            raise RuntimeError("the ledger is away")
+
+    a = StreamReader(redis_client, "s", "g", "a", reclaim_after=LONG, when_emptied=tell)
+    assert (a.read(1, None), told) == ([], [0])
+    fill(redis_client, 1)
+    redis_client.flushdb()
+    with pytest.raises(RuntimeError):
+        a.read(1, None)
+    fill(redis_client, 1)
+    assert (values(a.read(1, None)), told) == ([0], [0, 0, 1])
+
+
 def test_consumers_share_the_work(redis_client: Redis) -> None:
     fill(redis_client, 4)
     a, b = reader(redis_client, "a"), reader(redis_client, "b")

@@ -14,8 +14,8 @@ def test_the_words_are_the_ones_in_the_ledger() -> None:
         "superseded", "expired", "duplicate",
     }  # fmt: skip
     assert {reason.value for reason in UNREACHED} == {
-        "unknown_outcome", "silent", "all_channels_failed", "refused", "sender_stopped", "expired", "opted_out",
-        "no_consent",
+        "unknown_outcome", "receipts_lost", "silent", "all_channels_failed", "refused", "sender_stopped", "expired",
+        "opted_out", "no_consent",
     }  # fmt: skip
     assert {reason.value for reason in REQUEUED} == {
         "retry", "throttle_sender", "throttle_pair", "portfolio_full", "sender_stopped",

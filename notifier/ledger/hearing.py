@@ -1,0 +1,60 @@
+# ruff: noqa: S608  statements are put together from constants of this room; values always travel as parameters
+"""Whether receipts flow on a lane: what was accepted and never heard of, beside its neighbours.
+
+Neighbours are counted by id: ids grow with time, and a lane is worked off by age, so what was made between two messages
+was accepted about when they were. That costs a stretch of the primary key, and no index of everything by acceptance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy.engine import Connection
+
+from notifier.ledger.instants import from_us, from_us_or_none, to_us
+from notifier.ledger.schema import NEVER_HEARD
+from notifier.ledger.statements import Rows, Statement
+from notifier.policy.hearing import Unheard, Window
+
+MOST_UNHEARD = 500
+"""The newest so many are looked at: what was lost before them does not matter, for the last loss decides."""
+
+_UNHEARD = Statement(
+    f"""
+    SELECT id, accepted_at FROM delivery WHERE {NEVER_HEARD} AND lane = :lane AND accepted_at <= :until
+    ORDER BY accepted_at DESC LIMIT {MOST_UNHEARD}"""
+)
+_NEIGHBOURS = Statement(
+    """
+    SELECT (SELECT count(*) FROM (
+        SELECT 1 FROM delivery d WHERE d.id >= r.first_id AND d.id <= r.last_id AND d.lane = :lane
+            AND d.accepted_at IS NOT NULL LIMIT :most
+    ) AS neighbour) FROM ({rows}) AS r ORDER BY r.number""",
+    Rows(number="integer", first_id="text", last_id="text"),
+)
+_NOTE_GAP = Statement("INSERT INTO hearing_gap (at) VALUES (:at) ON CONFLICT (at) DO NOTHING")
+_LAST_GAP = Statement("SELECT max(at) FROM hearing_gap")
+
+
+def unheard(conn: Connection, lane: str, until: datetime) -> list[Unheard]:
+    """What was accepted on this lane by then and never heard of, the newest first; MOST_UNHEARD at most."""
+    return [Unheard(found, from_us(at)) for found, at in _UNHEARD.run(conn, lane=lane, until=to_us(until))]
+
+
+def neighbours(conn: Connection, lane: str, windows: Sequence[Window], most: int) -> list[int]:
+    """How many deliveries of the lane were accepted about then, for each window; counts no further than `most`."""
+    if not windows:
+        return []
+    rows = [{"number": number, "first_id": one.first_id, "last_id": one.last_id} for number, one in enumerate(windows)]
+    return [count for (count,) in _NEIGHBOURS.run(conn, rows, lane=lane, most=most)]
+
+
+def note_gap(conn: Connection, now: datetime) -> None:
+    """Receipts that we had taken were lost up to now."""
+    _NOTE_GAP.run(conn, at=to_us(now))
+
+
+def last_gap(conn: Connection) -> datetime | None:
+    """When receipts that we had taken were lost last."""
+    return from_us_or_none(_LAST_GAP.run(conn).scalar_one())
