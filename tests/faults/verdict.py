@@ -18,6 +18,7 @@ Kind = Literal["lost", "twice", "stale", "unexplained", "unknown_decided"]
 
 FAULTS: tuple[Kind, ...] = ("lost", "twice", "stale", "unexplained")
 _OVERTAKEN = frozenset({"superseded", "stale"})
+_NOBODY_KNOWS = frozenset({"unknown_outcome", "receipts_lost"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,7 @@ def _untold(
         )
     elif one.expected == "silent" or (story.reason in _OVERTAKEN and later):
         return
-    elif story.reason == "unknown_outcome":
+    elif story.reason in _NOBODY_KNOWS:
         if one.expected == "told":
             verdict.never_left += not seen
             words = f"{'lost answer' if seen else 'never left'}: {state}"
