@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from notifier.clock import HouseClock, utc_now
 from notifier.events import Fault, InvalidEvent, NotifierError, OrderEvent, parse_event
 from notifier.ids import new_id
 from notifier.inbox import Entry, Inbox, Ticket
@@ -21,6 +22,7 @@ from notifier.spans import read_duration
 DEFAULT_URL = "redis://127.0.0.1:6379/0"
 
 T = TypeVar("T")
+Clock = Callable[[], datetime]
 
 # One call of the inbox script. Larger chunks save nothing and hold the server for longer at a time.
 _CHUNK = 500
@@ -43,8 +45,8 @@ def notify_many(
 
     Nothing is written when one of them is invalid. Raises as `notify` does.
     """
-    entries = [entry_of(event, door) for event in events]
     target = inbox or default_inbox()
+    entries = [entry_of(event, door, target.clock) for event in events]
     return [
         ticket for start in range(0, len(entries), _CHUNK) for ticket in target.append(entries[start : start + _CHUNK])
     ]
@@ -57,15 +59,15 @@ def offer(events: Sequence[bytes | str | Mapping[str, Any]], inbox: Inbox, door:
     """
     results: list[Ticket | InvalidEvent] = []
     for start in range(0, len(events), _CHUNK):
-        read = [_try(event, door) for event in events[start : start + _CHUNK]]
+        read = [_try(event, door, inbox.clock) for event in events[start : start + _CHUNK]]
         tickets = iter(inbox.append([one for one in read if isinstance(one, Entry)]))
         results += [one if isinstance(one, InvalidEvent) else next(tickets) for one in read]
     return results
 
 
-def _try(event: bytes | str | Mapping[str, Any], door: str) -> Entry | InvalidEvent:
+def _try(event: bytes | str | Mapping[str, Any], door: str, clock: Clock) -> Entry | InvalidEvent:
     try:
-        return entry_of(parse_event(event if isinstance(event, (bytes, str)) else dict(event)), door)
+        return entry_of(parse_event(event if isinstance(event, (bytes, str)) else dict(event)), door, clock)
     except InvalidEvent as error:
         return error
 
@@ -103,9 +105,12 @@ def default_inbox() -> Inbox:
     Raises NotifierError that names the variable which cannot be read.
     """
     environ = os.environ
+    redis = open_road(environ.get("NOTIFIER_REDIS_URL") or DEFAULT_URL)
+    prefix = environ.get("NOTIFIER_KEY_PREFIX", "notifier:")
     return Inbox(
-        open_road(environ.get("NOTIFIER_REDIS_URL") or DEFAULT_URL),
-        prefix=environ.get("NOTIFIER_KEY_PREFIX", "notifier:"),
+        redis,
+        prefix=prefix,
+        clock=HouseClock(redis, prefix),
         max_length=_variable("NOTIFIER_INBOX__MAX_LENGTH", int, "1000000"),
         remember=_variable("NOTIFIER_INBOX__REMEMBER", read_duration, "3d"),
         durable=environ.get("NOTIFIER_INBOX__DURABLE", "").lower() in {"1", "true", "yes", "on"},
@@ -119,14 +124,14 @@ def _variable(name: str, read: Callable[[str], T], default: str) -> T:
         raise NotifierError(f"{name}: {error}") from None
 
 
-def entry_of(event: OrderEvent | Mapping[str, Any], door: str) -> Entry:
+def entry_of(event: OrderEvent | Mapping[str, Any], door: str, clock: Clock = utc_now) -> Entry:
     """The entry of an event that came by this door, with an id of its own; the clock's time where it names none.
 
     Raises InvalidEvent.
     """
     checked = event if isinstance(event, OrderEvent) else parse_event(dict(event))
     if checked.occurred_at is None:
-        checked = checked.model_copy(update={"occurred_at": datetime.now(UTC)})
+        checked = checked.model_copy(update={"occurred_at": clock()})
     return Entry(
         event_id=new_id(),  # ours, whatever the sender's own `id` is: two shops may both have an event "1"
         key=checked.key,

@@ -6,9 +6,9 @@ id of the first event with that key). A prefix with a hash tag ("{notifier}:") k
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -80,6 +80,7 @@ class Inbox:
     remember: how long a business key is recognised here; the ledger recognises it for ever, only later.
     durable: `append` returns when the entries are on disk (Valkey, Redis ≥ 7.2; needs `appendonly yes`); costs up to a
         second a call with `appendfsync everysec`.
+    clock: aware UTC, for events that say no time.
     """
 
     def __init__(
@@ -90,7 +91,9 @@ class Inbox:
         max_length: int = 1_000_000,
         remember: timedelta = timedelta(days=3),
         durable: bool = False,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self.clock = clock
         self.stream = f"{prefix}inbox"
         self._redis = redis
         self._prefix = prefix

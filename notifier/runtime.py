@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from redis import Redis
 from notifier import telemetry, wake
 from notifier.catalog import Catalog, load_catalog
 from notifier.channels.contract import Sender
+from notifier.clock import HouseClock, utc_now
 from notifier.door import open_road
 from notifier.inbox import Inbox, RoadUnavailable
 from notifier.ledger import Ledger, open_ledger
@@ -40,13 +41,9 @@ NO_TTL = timedelta(days=30)
 Publish = Callable[[str, str], bool]
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True)
 class Runtime:
-    """The parts that a movement needs. `clock` gives aware UTC; `publish` wakes a drain somewhere."""
+    """The parts that a movement needs. `clock` gives aware UTC, the road's time; `publish` wakes a drain somewhere."""
 
     settings: Settings
     ledger: Ledger
@@ -144,6 +141,7 @@ def open_runtime(settings: Settings, publish: Publish) -> Runtime:
 def open_stores(settings: Settings, publish: Publish) -> Runtime:
     """The parts without templates and shops: for operators, who must see and stop lanes while those are broken."""
     redis = open_road(settings.road_url)
+    clock = HouseClock(redis, settings.key_prefix)
     return Runtime(
         settings=settings,
         ledger=open_ledger(settings.ledger_url),
@@ -154,6 +152,7 @@ def open_stores(settings: Settings, publish: Publish) -> Runtime:
             max_length=settings.inbox.max_length,
             remember=settings.inbox.remember,
             durable=settings.inbox.durable,
+            clock=clock,
         ),
         quarantine=Quarantine(redis, settings.key_prefix),
         limiter=Limiter(redis, settings.key_prefix, {name: one.rate for name, one in settings.senders.items()}),
@@ -161,6 +160,7 @@ def open_stores(settings: Settings, publish: Publish) -> Runtime:
         senders=open_senders(settings),
         rules={},
         publish=publish,
+        clock=clock,
     )
 
 

@@ -252,6 +252,13 @@ SIGNALS: dict[str, Signal] = {
             ("where", "place"),
             (_counter("pump_faults", "Batches of a stream that ended in a fault of ours.", "where"),),
         ),
+        Signal(
+            "clock.off",
+            "warning",
+            "This machine's own clock is wrong by more than a second; notifier counts in Redis's time, unharmed.",
+            ("host", "seconds"),
+            (_counter("clock_off", "Looks at Redis's time that found a machine's own clock wrong.", "host"),),
+        ),
         Signal("worker.started", "info", "A worker process takes work from its queues.", ("worker", "queues")),
         Signal("worker.stopping", "info", "A worker process finishes what it holds, then ends.", ("worker", "signal")),
         Signal(
@@ -382,6 +389,12 @@ GAUGES: dict[str, Metric] = {
             ("stream",),
         ),
         Metric("notifier_stream_oldest_seconds", "gauge", "Age of a stream's first entry.", ("stream",)),
+        Metric(
+            "notifier_clock_offset_seconds",
+            "gauge",
+            "By how much the own clock of a machine at work is ahead of the house's time, which is Redis's.",
+            ("host",),
+        ),
         Metric("notifier_store_up", "gauge", "1 where the gateway reaches the store, else 0.", ("store",)),
     )
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 from notifier.cli.checkup import Finding, Patient
 from notifier.cli.network import filesystem_of
+from notifier.clock import WORTH_A_WORD, clocks
 from notifier.ledger import LedgerUnavailable
 from notifier.ledger.clock import server_now
 from notifier.road import RoadUnavailable, road
@@ -105,6 +106,19 @@ def clocks_agree(patient: Patient) -> Iterator[Finding]:
             yield Finding("warn", f"the clock of {name} is {apart.total_seconds():.0f} s off ours", advice)
         else:
             yield Finding("ok", f"the clock of {name} agrees with ours")
+
+
+def machines_agree(patient: Patient) -> Iterator[Finding]:
+    """The clocks of the machines at work show the house's time, which is the road's."""
+    if not patient.road_works:
+        return
+    now = next((told for name, told in _clocks(patient) if name == "Redis"), patient.clock())
+    for host, off in clocks(patient.redis, patient.settings.key_prefix, now).items():
+        if abs(off) > WORTH_A_WORD:
+            advice = "run NTP there: the house counts in Redis's time, but logs and certificates do not"
+            yield Finding("warn", f"the clock of {host} is {off.total_seconds():+.1f} s off the house's time", advice)
+        else:
+            yield Finding("ok", f"the clock of {host} shows the house's time")
 
 
 def _clocks(patient: Patient) -> Iterator[tuple[str, datetime]]:

@@ -11,6 +11,7 @@ from notifier.cli.checkup import Check, Finding, Patient
 from notifier.cli.exits import LEFT_OVER
 from notifier.cli.opened import at_end, surroundings
 from notifier.cli.printing import say_json
+from notifier.clock import utc_now
 from notifier.door import open_road
 from notifier.ledger import open_ledger
 from notifier.settings import load_settings
@@ -22,6 +23,7 @@ CHECKS: dict[str, Check] = {
     "ledger": checks_stores.ledger_answers,
     "ledger disk": checks_stores.sqlite_is_local,
     "clocks": checks_stores.clocks_agree,
+    "workers' clocks": checks_stores.machines_agree,
     "templates": checks_setup.templates_are_sound,
     "shops": checks_setup.shops_fit,
     "secrets": checks_setup.secrets_are_set,
@@ -46,7 +48,9 @@ def doctor(as_json: bool) -> None:
       notifier doctor
     """
     settings = load_settings()
-    patient = Patient(settings, open_road(settings.road_url), open_ledger(settings.ledger_url), surroundings().clock)
+    patient = Patient(
+        settings, open_road(settings.road_url), open_ledger(settings.ledger_url), surroundings().clock or utc_now
+    )
     at_end(patient.ledger.dispose)
     at_end(patient.redis.close)
     found = list(examine(patient))

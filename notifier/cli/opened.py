@@ -13,7 +13,7 @@ import click
 from notifier.door import open_road
 from notifier.inbox import Inbox
 from notifier.ledger.breakers import MACHINES
-from notifier.runtime import Publish, Runtime, open_runtime, open_stores, utc_now
+from notifier.runtime import Publish, Runtime, open_runtime, open_stores
 from notifier.settings import Settings, load_settings
 
 
@@ -34,12 +34,13 @@ def operator() -> str:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a command takes from outside: the clock (aware UTC), the way to wake drains, and who runs it.
+    """What a command takes from outside: the way to wake drains, and who runs it.
 
+    clock: aware UTC in place of the house's; tests have theirs.
     Whoever calls `main` with one as click's `obj` replaces them.
     """
 
-    clock: Callable[[], datetime] = utc_now
+    clock: Callable[[], datetime] | None = None
     publish: Publish = _publish
     by: str = field(default_factory=operator)
 
@@ -69,7 +70,8 @@ def open_stores_for_command() -> Runtime:
 def _for_command(runtime: Runtime) -> Runtime:
     at_end(runtime.ledger.dispose)
     at_end(runtime.redis.close)
-    return replace(runtime, clock=surroundings().clock)
+    clock = surroundings().clock
+    return replace(runtime, clock=clock) if clock else runtime
 
 
 def open_inbox(settings: Settings | None = None) -> Inbox:

@@ -10,7 +10,7 @@ import click
 from notifier.cli.checks_sources import Situation, findings, unsigned_post
 from notifier.cli.doctor import COLOURS
 from notifier.cli.exits import LEFT_OVER, Refused
-from notifier.cli.opened import open_stores_for_command, surroundings
+from notifier.cli.opened import open_stores_for_command
 from notifier.cli.printing import say_json, say_table
 from notifier.ledger import orders
 from notifier.settings import Settings, load_settings, source_secret_name
@@ -89,7 +89,7 @@ def check(name: str | None, as_json: bool) -> None:
         with runtime.ledger.read() as conn:
             heard_at = orders.heard_at(conn, one.shop)
         situation = Situation(
-            settings.public_url, gateway, heard_at, aside, surroundings().clock(), unsigned_post, runtime.look_ups.line
+            settings.public_url, gateway, heard_at, aside, runtime.clock(), unsigned_post, runtime.look_ups.line
         )
         found += [(f"{one.shop}/{one.name}", finding) for finding in findings(one, situation)]
     if as_json:

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from notifier.clock import utc_now
 from notifier.gateway.keyring import KeyRing, KeysUnknown
 from notifier.gateway.problems import Refusal
 from notifier.keys import DEFAULT_RATE
-from notifier.runtime import utc_now
 from notifier.settings import SettingsError
 from notifier.sources.standard_webhooks import Doubt, doubt, signed_headers
 

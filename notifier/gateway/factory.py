@@ -72,7 +72,7 @@ def create_gateway(runtime: Runtime, receipts: Receipts, signing: SigningSecrets
     """
     settings = runtime.settings
     gate, handover = Gate(KeyRing(runtime.ledger), signing or {}), Handover(runtime)
-    events = EventsDoor(gate, handover)
+    events = EventsDoor(gate, handover, runtime.clock)
     gateway = _Gateway(
         events,
         title=_TITLE,
@@ -93,7 +93,9 @@ def create_gateway(runtime: Runtime, receipts: Receipts, signing: SigningSecrets
     gateway.include_router(consent_routes(runtime, admit))
     limits = lane_limits(settings.senders)
     gateway.include_router(
-        health_routes(Stores(runtime.redis, runtime.ledger, settings.key_prefix, settings.fallback, limits))
+        health_routes(
+            Stores(runtime.redis, runtime.ledger, settings.key_prefix, settings.fallback, limits), runtime.clock
+        )
     )
     gateway.router.routes.append(docs_route(OPENAPI_PATH))
     gateway.openapi = describe(gateway, _TITLE, _DESCRIPTION, (ConsentWord,))  # type: ignore[method-assign]

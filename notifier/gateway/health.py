@@ -15,6 +15,7 @@ from redis import Redis
 from starlette.concurrency import run_in_threadpool
 
 from notifier import telemetry
+from notifier.clock import clocks
 from notifier.events import NotifierError
 from notifier.gateway.problems import Refusal, problem
 from notifier.hearing import hear, newest_receipts
@@ -83,6 +84,13 @@ class Stores:
         ]
         return [sample for depth in depths for sample in _lane(depth, now)] + open_ones
 
+    def clocks(self, now: datetime) -> list[Sample]:
+        """Gauges of the machines' own clocks. Raises RoadUnavailable."""
+        found = clocks(self._redis, self._prefix, now)
+        return [
+            Sample("notifier_clock_offset_seconds", {"host": host}, off.total_seconds()) for host, off in found.items()
+        ]
+
     def ears(self, now: datetime) -> list[Sample]:
         """Gauges of the receipts of every lane that ever had one. Raises LedgerUnavailable, RoadUnavailable."""
         newest = newest_receipts(self._redis, self._prefix)
@@ -149,8 +157,11 @@ async def _states(stores: Stores) -> dict[str, State]:
 
 async def _samples(stores: Stores, now: datetime) -> Iterable[Sample]:
     """What can be had: a scrape must show that a store is away, not fail with it."""
-    streams, backlog, ears = await asyncio.gather(
-        _ask(stores.streams), _ask(lambda: stores.backlog(now)), _ask(lambda: stores.ears(now))
+    streams, backlog, *others = await asyncio.gather(
+        _ask(stores.streams),
+        _ask(lambda: stores.backlog(now)),
+        _ask(lambda: stores.ears(now)),
+        _ask(lambda: stores.clocks(now)),
     )
     return [
         Sample("notifier_store_up", {"store": "redis"}, 1 if streams else 0),
@@ -158,7 +169,7 @@ async def _samples(stores: Stores, now: datetime) -> Iterable[Sample]:
         *stores.limits,
         *(streams[0] if streams else ()),
         *(backlog[0] if backlog else ()),
-        *(ears[0] if ears else ()),
+        *(sample for found in others if found for sample in found[0]),
     ]
 
 

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from starlette.concurrency import run_in_threadpool
 
 from notifier import telemetry
+from notifier.clock import utc_now
 from notifier.keys import digest_of
 from notifier.ledger import Ledger, LedgerUnavailable
 from notifier.ledger.keys import KeyRow, live_keys
-from notifier.runtime import utc_now
 
 # A revoked key is refused after this at the latest, on every gateway.
 FRESH_FOR = timedelta(seconds=5)

@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 from pydantic_core import from_json
 
-from notifier.door import entry_of
+from notifier.clock import utc_now
+from notifier.door import Clock, entry_of
 from notifier.events import Fault, InvalidEvent, OrderEvent, parse_event
 from notifier.gateway.idempotency import Claim, claim_of
 from notifier.gateway.problems import Refusal
@@ -64,16 +65,19 @@ class Reading:
     claims: Sequence[tuple[Claim, Sequence[int]]] = ()
 
 
-def read_events(body: bytes, headers: Headers, shop: str) -> Reading:
-    """The events of a body, for this shop. Raises Refusal: 413, 415, 422 for a body that is wrong as a whole."""
+def read_events(body: bytes, headers: Headers, shop: str, clock: Clock = utc_now) -> Reading:
+    """The events of a body, for this shop. clock: for those that say no time.
+
+    Raises Refusal: 413, 415, 422 for a body that is wrong as a whole.
+    """
     media = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if media.startswith("application/cloudevents") or "ce-specversion" in headers:
-        return _cloud_events(body, headers, shop)
+        return _cloud_events(body, headers, shop, clock)
     if media == "application/json":
         single = not body.lstrip(b" \t\r\n").startswith(b"[")
-        items = [_entry(body, shop)] if single else [_entry(one, shop) for one in _list(body)]
+        items = [_entry(body, shop, clock)] if single else [_entry(one, shop, clock) for one in _list(body)]
     elif media in ("application/x-ndjson", "application/jsonl"):
-        single, items = False, [_entry(line, shop) for line in _counted(_lines(body))]
+        single, items = False, [_entry(line, shop, clock) for line in _counted(_lines(body))]
     else:
         raise _unsupported()
     claim = _claim(body, headers, shop)
@@ -125,13 +129,13 @@ def _unreadable(detail: str) -> Refusal:
     return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", detail, faults=(Fault("", detail),))
 
 
-def _entry(found: Any, shop: str) -> Entry | Rejected:
+def _entry(found: Any, shop: str, clock: Clock) -> Entry | Rejected:
     """One event: its JSON text, or its value in a list."""
     if isinstance(found, bytes) and len(found) > LARGEST_EVENT:
         return _too_large()
     try:
         event, said = _event(found, shop)
-        entry = _as_it_came(event, said) or entry_of(event, DOOR)
+        entry = _as_it_came(event, said) or entry_of(event, DOOR, clock)
     except InvalidEvent as error:
         return _invalid(error.faults)
     except _OtherShop:
@@ -214,7 +218,7 @@ def _too_large() -> Rejected:
     return Rejected(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", detail)
 
 
-def _cloud_events(body: bytes, headers: Headers, shop: str) -> Reading:
+def _cloud_events(body: bytes, headers: Headers, shop: str, clock: Clock) -> Reading:
     """Each CloudEvent is known by its source and id; a copy with another content is refused."""
     mode = mode_of(headers)
     if mode is Mode.UNSUPPORTED:
@@ -226,18 +230,18 @@ def _cloud_events(body: bytes, headers: Headers, shop: str) -> Reading:
     items: list[Entry | Rejected] = []
     claims: dict[Claim, list[int]] = {}
     for number, one in enumerate(found):
-        item = _from_cloud_event(one, shop)
+        item = _from_cloud_event(one, shop, clock)
         items.append(item)
         if isinstance(one, CloudEvent) and isinstance(item, Entry):
             claims.setdefault(_claim_of_event(one, shop), []).append(number)
     return Reading(items, mode is not Mode.BATCH, list(claims.items()))
 
 
-def _from_cloud_event(one: CloudEvent | InvalidEvent, shop: str) -> Entry | Rejected:
+def _from_cloud_event(one: CloudEvent | InvalidEvent, shop: str, clock: Clock) -> Entry | Rejected:
     if isinstance(one, InvalidEvent):
         return _invalid(one.faults)
     try:
-        return _entry(as_order_event(one), shop)
+        return _entry(as_order_event(one), shop, clock)
     except InvalidEvent as error:
         return _invalid(error.faults)
 

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from notifier import telemetry
+from notifier.door import Clock
 from notifier.gateway.auth import Caller, Gate
 from notifier.gateway.bodies import read_body
 from notifier.gateway.commit import Overloaded
@@ -56,9 +57,10 @@ _NOT_NOW: Mapping[str, tuple[HTTPStatus, str]] = {
 class EventsDoor:
     """The door. `take` answers only after every event that it says yes to is in Redis, or in the ledger."""
 
-    def __init__(self, gate: Gate, handover: Handover) -> None:
+    def __init__(self, gate: Gate, handover: Handover, clock: Clock) -> None:
         self._gate = gate
         self._handover = handover
+        self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, as ASGI has it. What goes wrong by a fault of ours is answered 500, and noted."""
@@ -74,9 +76,9 @@ class EventsDoor:
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
             caller, body = await self._known(request, headers)
             if len(body) < LARGE:
-                reading = read_events(body, headers, caller.shop)
+                reading = read_events(body, headers, caller.shop, self._clock)
             else:
-                reading = await run_in_threadpool(read_events, body, headers, caller.shop)
+                reading = await run_in_threadpool(read_events, body, headers, caller.shop, self._clock)
             results = await self._settled(reading, caller)
             return _answer(reading, results)
         except Refusal as refusal:

@@ -20,6 +20,7 @@ FLOORS = (
     {"channels", "road", "telemetry"},
     {
         "catalog",
+        "clock",
         "embedded",
         "inbox",
         "lane_hold",

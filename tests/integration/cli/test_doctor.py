@@ -21,12 +21,12 @@ from notifier.cli.checks_stores import clocks_agree, redis_answers, redis_has_ro
 from notifier.cli.checks_work import broker_answers, nothing_is_late, workers_are_seen
 from notifier.cli.checkup import Finding, Patient
 from notifier.cli.doctor import CHECKS
+from notifier.clock import utc_now
 from notifier.door import open_road
 from notifier.ledger import Ledger, breakers, open_ledger
 from notifier.loops import intake_once
 from notifier.policy.breaker import Breaker
 from notifier.policy.reasons import Reason
-from notifier.runtime import utc_now
 from notifier.settings import load_settings
 from tests.fixtures.ledger import HOUR, NOW, queue
 from tests.integration.cli.conftest import ROOT, Terminal
