@@ -144,6 +144,10 @@ class SweepSettings(_Section):
     keep_personal: Duration = Field(
         timedelta(days=90), description="Phones and event bodies of ended notifications are forgotten after this."
     )
+    ask_after: Positive = Field(
+        timedelta(minutes=5),
+        description="Receipts missing for this long are asked for, where the provider can be asked (Twilio).",
+    )
     parked_for: Positive = Field(timedelta(days=7), description="A receipt that nobody knows is dropped after this.")
 
 

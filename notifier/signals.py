@@ -188,6 +188,13 @@ SIGNALS: dict[str, Signal] = {
             (_counter("receipts_lost", "Sweeps that found receipts of a lane lost.", "lane"),),
         ),
         Signal(
+            "receipts.not_told",
+            "warning",
+            "A provider was asked after messages whose receipts are missing, and gave no answer; it is asked again.",
+            ("lane",),
+            (_counter("receipts_not_told", "Times that a provider gave no answer about missing receipts.", "lane"),),
+        ),
+        Signal(
             "receipts.gap",
             "error",
             "Redis was emptied, and receipts that we had taken may have been in it.",

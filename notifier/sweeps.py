@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from notifier import telemetry
+from notifier.asking import ask_after_silence
 from notifier.channels.contract import ReceiptUpdate
 from notifier.follow import carry_on
 from notifier.hearing import Hearing, hear
@@ -288,6 +289,7 @@ SWEEPS: dict[str, tuple[Sweep, timedelta | None]] = {
     "release_expired_leases": (release_expired_leases, timedelta(seconds=10)),
     "fall_back_silent": (fall_back_silent, timedelta(seconds=5)),
     "decide_unknown": (decide_unknown, timedelta(seconds=5)),
+    "ask_after_silence": (ask_after_silence, timedelta(seconds=15)),
     "leave_stopped_senders": (leave_stopped_senders, timedelta(seconds=30)),
     "join_parked_receipts": (join_parked_receipts, timedelta(seconds=5)),
     "forget_old": (forget_old, timedelta(hours=1)),

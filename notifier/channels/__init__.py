@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from notifier.channels import meta, twilio
-from notifier.channels.contract import Adapter
+from notifier.channels import meta, twilio, twilio_status
+from notifier.channels.contract import Adapter, StatusLookUp
 from notifier.events import NotifierError
 
-__all__ = ["ADAPTERS", "adapter", "meta", "registry", "twilio"]
+__all__ = ["ADAPTERS", "STATUS_LOOK_UPS", "adapter", "meta", "registry", "twilio"]
 
 
 def registry(rows: Iterable[tuple[str, Adapter]]) -> dict[str, Adapter]:
@@ -24,6 +24,9 @@ def registry(rows: Iterable[tuple[str, Adapter]]) -> dict[str, Adapter]:
 
 
 ADAPTERS: dict[str, Adapter] = registry((("meta", meta), ("twilio", twilio)))
+
+# Whom a message can be asked after when its receipts are missing. Meta has no such question.
+STATUS_LOOK_UPS: dict[str, StatusLookUp] = {"twilio": twilio_status}
 
 
 def adapter(provider: str) -> Adapter:

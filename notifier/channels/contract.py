@@ -188,3 +188,19 @@ class Adapter(Protocol):
     def read_updates(self, body: bytes, query: Mapping[str, str]) -> Sequence[Update]: ...
 
     def check_signature(self, body: bytes, headers: Mapping[str, str], url: str, secrets: Sequence[str]) -> bool: ...
+
+
+class StatusLookUp(Protocol):
+    """The part of a provider that can be asked what became of one message."""
+
+    def path(self, sender: Sender, provider_id: str) -> str:
+        """Below the sender's base_url."""
+        ...
+
+    def headers(self, sender: Sender) -> Mapping[str, str]:
+        """The credentials."""
+        ...
+
+    def read(self, found: object, ref: str) -> Sequence[ReceiptUpdate]:
+        """What the answer's JSON says; none: nothing new. Never raises. ref: our delivery id."""
+        ...

@@ -18,7 +18,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
@@ -48,7 +48,7 @@ CAPABILITIES: Final = Capabilities(reads_receipts=False, carries_ref=True, idemp
 
 LONGEST_VALIDITY: Final = timedelta(hours=10)
 
-_STATUSES: Final[dict[str, Status]] = {
+STATUSES: Final[dict[str, Status]] = {
     "sent": "sent",
     "delivered": "delivered",
     "read": "read",
@@ -128,7 +128,7 @@ def read_updates(body: bytes, query: Mapping[str, str]) -> Sequence[Update]:
     query: of the URL that was called; its `ref` is our delivery id.
     """
     form = dict(_pairs(body))
-    status = _STATUSES.get(form.get("MessageStatus", "").lower())
+    status = STATUSES.get(form.get("MessageStatus", "").lower())
     if status is not None:
         return _receipt(status, form, word(query.get("ref")))
     return _stop(form) if form.get("SmsStatus", "").lower() == "received" else ()
@@ -138,14 +138,20 @@ def _receipt(status: Status, form: Mapping[str, str], ref: str | None) -> Sequen
     provider_id = word(form.get("MessageSid")) or word(form.get("SmsSid"))
     if not (provider_id or ref):
         return ()
-    if status != "failed":
-        return (ReceiptUpdate(status, NOT_TOLD, provider_id, ref),)
     code = number(form.get("ErrorCode"))
+    return (receipt_of(status, NOT_TOLD, provider_id, ref, code, form.get("ErrorMessage")),)
+
+
+def receipt_of(
+    status: Status, at: datetime, provider_id: str | None, ref: str | None, code: int | None, words: object
+) -> ReceiptUpdate:
+    """A status of Twilio's as a receipt, whether it was told or asked for. code, words: of a failure."""
+    if status != "failed":
+        return ReceiptUpdate(status, at, provider_id, ref)
     row = CODES.find(code) if code is not None else None
     # Without a code: this channel did not reach the customer, and nobody knows why.
     outcome = row.outcome(receipt=True) if row else (OutcomeClass.FALLBACK if code is None else OutcomeClass.DEAD)
-    text = "none" if code is None else str(code)
-    return (ReceiptUpdate(status, NOT_TOLD, provider_id, ref, text, outcome, redact(form.get("ErrorMessage"))),)
+    return ReceiptUpdate(status, at, provider_id, ref, "none" if code is None else str(code), outcome, redact(words))
 
 
 def _stop(form: Mapping[str, str]) -> Sequence[StopRequest]:

@@ -33,6 +33,23 @@ _NEIGHBOURS = Statement(
     ) AS neighbour) FROM ({rows}) AS r ORDER BY r.number""",
     Rows(number="integer", first_id="text", last_id="text"),
 )
+_MISSING = Statement(
+    f"""
+    SELECT id, provider_id FROM (
+        SELECT d.id, d.provider_id, d.accepted_at FROM delivery d WHERE {NEVER_HEARD} AND d.lane = :lane
+            AND d.accepted_at <= :before AND d.accepted_at > :since AND lower(d.state) = 'accepted'
+        ORDER BY d.accepted_at LIMIT :limit
+    ) AS unheard WHERE provider_id IS NOT NULL"""
+)
+# The condition of the index once more in full, as in ledger/sweeps.py.
+_ENDING = Statement(
+    """
+    SELECT id, provider_id FROM (
+        SELECT d.id, d.provider_id FROM delivery d
+        WHERE d.state IN ('accepted', 'sent', 'unknown') AND d.fallback_at <= :soon AND d.state IN ('accepted', 'sent')
+            AND d.lane = :lane ORDER BY d.fallback_at LIMIT :limit
+    ) AS ending WHERE provider_id IS NOT NULL"""
+)
 _NOTE_GAP = Statement("INSERT INTO hearing_gap (at) VALUES (:at) ON CONFLICT (at) DO NOTHING")
 _LAST_GAP = Statement("SELECT max(at) FROM hearing_gap")
 
@@ -48,6 +65,17 @@ def neighbours(conn: Connection, lane: str, windows: Sequence[Window], most: int
         return []
     rows = [{"number": number, "first_id": one.first_id, "last_id": one.last_id} for number, one in enumerate(windows)]
     return [count for (count,) in _NEIGHBOURS.run(conn, rows, lane=lane, most=most)]
+
+
+def missing(conn: Connection, lane: str, before: datetime, since: datetime, limit: int) -> list[tuple[str, str]]:
+    """What the lane's provider took between since and before and never spoke of again: our id, the provider's."""
+    found = _MISSING.run(conn, lane=lane, before=to_us(before), since=to_us(since), limit=limit)
+    return [(ours, theirs) for ours, theirs in found]
+
+
+def ending(conn: Connection, lane: str, soon: datetime, limit: int) -> list[tuple[str, str]]:
+    """What of the lane will be decided by its silence until then: our id, the provider's."""
+    return [(ours, theirs) for ours, theirs in _ENDING.run(conn, lane=lane, soon=to_us(soon), limit=limit)]
 
 
 def note_gap(conn: Connection, now: datetime) -> None:

@@ -16,7 +16,17 @@ from tests.unit.channels.conformance import SUBJECTS, URL, Subject
 
 ROOT = Path(__file__).parents[3]
 # Beside the adapters: the contract, the shapes they share, and the halves that an adapter was split into.
-NO_ADAPTERS = {"__init__", "contract", "keywords", "outcomes", "reading", "meta_codes", "meta_updates", "twilio_codes"}
+NO_ADAPTERS = {
+    "__init__",
+    "contract",
+    "keywords",
+    "outcomes",
+    "reading",
+    "meta_codes",
+    "meta_updates",
+    "twilio_codes",
+    "twilio_status",
+}
 
 every = pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
 
