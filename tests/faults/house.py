@@ -14,7 +14,7 @@ import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,11 +29,13 @@ from notifier.demo.practice import Practice, practise
 from notifier.demo.toml import write_toml
 from notifier.door import open_road
 from notifier.embedded import RunningServer, start_server
+from notifier.keys import create_key
 from notifier.ledger import Ledger, open_ledger
 from notifier.ledger.migrations import upgrade
 from notifier.sandbox.testing import SandboxClient
 from notifier.settings import Settings, config_file, load_settings
 from tests.faults.children import Children
+from tests.faults.orders import SHOPS
 from tests.faults.proxy import Proxy
 from tests.fixtures.postgres import RunningPostgres, start_postgres
 
@@ -41,6 +43,8 @@ Database = Literal["sqlite", "postgresql"]
 
 # Long enough for a slice, a warm stop and the answers that are still out.
 GRACE = timedelta(seconds=15)
+
+_KEY_RATE = 10_000  # events a second: shops that come again after an outage must not wait for their own limit
 
 WORKERS = 2
 BEAT = "beat"
@@ -54,6 +58,7 @@ _SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "retry": {"base": "200ms", "cap": "3s"},
     "fallback": {"buffer": "5s", "unknown_wait": "30s"},
     "breaker": {"cool_down": "1s", "cool_down_max": "4s"},
+    "sweep": {"ask_after": "5s"},
     "inbox": {"reclaim_after": "5s"},
 }
 _SMS_SILENCE = "25s"  # Twilio keeps trying for ten hours; the sandbox's carriers take a fifth of a second
@@ -81,6 +86,8 @@ class House:
     postgres_proxy: Proxy | None
     sandbox: SandboxClient
     environ: Mapping[str, str] = field(repr=False)  # of every child
+    provider_proxy: Proxy  # between our drains and the sandbox
+    keys: Mapping[str, str] = field(repr=False)  # of the HTTP door, by shop
     rules: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     road_losses: list[tuple[float, float]] = field(default_factory=list)  # epoch seconds in which receipts may be gone
@@ -88,6 +95,11 @@ class House:
     @property
     def workers(self) -> list[str]:
         return self.children.names("worker-")
+
+    @property
+    def gateway_url(self) -> str:
+        """Where shops hand in over HTTP, and providers report to."""
+        return f"http://127.0.0.1:{self.environ['NOTIFIER_GATEWAY_PORT']}"
 
     @property
     def road_url(self) -> str:
@@ -194,7 +206,8 @@ def _build(
     ending: contextlib.ExitStack, home: Path, database: Database, seed: int, environ: Mapping[str, str]
 ) -> House:
     gateway, sandbox = (f"http://127.0.0.1:{port}" for port in free_ports(2))
-    settings = _configure(home, sandbox, gateway)
+    provider_proxy = ending.enter_context(contextlib.closing(Proxy(int(sandbox.rpartition(":")[2]))))
+    settings = _configure(home, f"http://127.0.0.1:{provider_proxy.port}", gateway)
     redis = start_server(home / "redis")
     redis_proxy = ending.enter_context(contextlib.closing(Proxy(redis.port)))
     door_proxy = ending.enter_context(contextlib.closing(Proxy(redis.port)))
@@ -224,6 +237,8 @@ def _build(
         postgres_proxy,
         SandboxClient(sandbox),
         child_environ,
+        provider_proxy,
+        {},
     )
     ending.callback(_stop_stores, house)
     ending.callback(house.children.stop)
@@ -234,6 +249,7 @@ def _build(
 def _start(house: House, addresses: Addresses, sandbox_file: Path) -> None:
     with house.ledger() as ledger:
         upgrade(ledger)
+        house.keys = {shop: _make_key(ledger, shop) for shop, *_ in SHOPS}
     specs = _specs(house.settings, house.environ)
     house.children.start(
         [
@@ -243,6 +259,11 @@ def _start(house: House, addresses: Addresses, sandbox_file: Path) -> None:
             *(house.worker_spec(f"worker-{number}") for number in range(1, WORKERS + 1)),
         ]
     )
+
+
+def _make_key(ledger: Ledger, shop: str) -> str:
+    with ledger.begin() as conn:
+        return create_key(conn, shop, "chaos", ("events:write",), _KEY_RATE, datetime.now(UTC), "chaos").secret
 
 
 def _specs(settings: Settings, environ: Mapping[str, str]) -> dict[str, Spec]:

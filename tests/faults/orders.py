@@ -16,8 +16,8 @@ from typing import Any, Final, Literal
 from notifier.events import EVENT_KINDS, business_key
 
 Expected = Literal["told", "silent", "either"]
-Door = Literal["python", "file", "celery"]
-DOORS: Final[tuple[Door, ...]] = ("python", "celery", "file")
+Door = Literal["python", "file", "celery", "http"]
+DOORS: Final[tuple[Door, ...]] = ("python", "celery", "http", "file")
 
 MARK: Final = re.compile(r"X(\d{7})X")
 
@@ -37,7 +37,7 @@ _ALONE = (*_LIFE, "order.confirmed", "order.cancelled", "order.refunded", "shipm
 _PARCEL = frozenset({"order.shipped", "shipment.out_for_delivery", "order.delivered", "shipment.delayed"})
 
 # (shop, country, phone's beginning, digits that count up before the last three, language)
-_SHOPS: Final = (
+SHOPS: Final = (
     ("qamar-books", "SA", "+9665", 5, "ar"),
     ("atelie-lume", "BR", "+55119", 5, "pt_BR"),
     ("fern-and-kiln", "GB", "+44740", 4, "en"),
@@ -88,7 +88,7 @@ def generate(seed: int, events: int, seconds: float, doors: Sequence[Door] = DOO
 
 def _order(rng: random.Random, number: int, seconds: float) -> list[Given]:
     kind = rng.choices(("reader", "person", "life", "quiet"), weights=(55, 25, 16, 4))[0]
-    shop = rng.choices(_SHOPS, weights=(4, 4, 2))[0]
+    shop = rng.choices(SHOPS, weights=(4, 4, 2))[0]
     start = rng.uniform(0.0, seconds)
     if kind == "reader":
         phone = _phone(rng, shop, number, f"{rng.randrange(900):03d}")
@@ -191,7 +191,7 @@ def _given(
 def _doors(rng: random.Random) -> tuple[Door, ...]:
     """Mostly one door; every tenth event comes through two or three at once."""
     copies = rng.choices((1, 2, 3), weights=(90, 8, 2))[0]
-    first: tuple[Door, ...] = tuple(rng.choices(DOORS, weights=(50, 35, 15), k=copies))
+    first: tuple[Door, ...] = tuple(rng.choices(DOORS, weights=(35, 30, 20, 15), k=copies))
     return first
 
 

@@ -65,7 +65,9 @@ def play(order: Order, say: Callable[[str], None]) -> Run:
     given = generate(order.seed, order.events, order.seconds, order.doors)
     incidents = schedule(order.seed, order.faults, order.incidents, order.seconds)
     with running_house(order.database, order.seed, order.keep, **_blinded(order)) as house:
-        feeder = Feeder(given, house.shop_url, house.home, house.settings.key_prefix, house.environ)
+        feeder = Feeder(
+            given, house.shop_url, house.home, house.settings.key_prefix, house.environ, house.gateway_url, house.keys
+        )
         say(f"{len(given)} events in {order.seconds:g} s, {len(incidents)} faults, seed {order.seed}, {order.database}")
         feeder.start()
         _break_and_mend(house, feeder, incidents, say)

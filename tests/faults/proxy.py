@@ -45,6 +45,17 @@ class Proxy:
                 _reset(one)
         return len(pairs)
 
+    def refuse(self) -> None:
+        """Nobody listens any more: connections are refused. Those that are open stay."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def listen(self) -> None:
+        """Somebody listens again, on the same port."""
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=256)
+        threading.Thread(target=self._accept, name=f"proxy-{self.target}", daemon=True).start()
+
     def swallow_a_reply(self) -> None:
         """The next reply of the server is lost, and its connection with it."""
         self._swallow.set()
@@ -56,9 +67,10 @@ class Proxy:
         self.cut()
 
     def _accept(self) -> None:
+        listener = self._listener
         with contextlib.suppress(OSError):
             while True:
-                client, _ = self._listener.accept()
+                client, _ = listener.accept()
                 threading.Thread(target=self._open, args=(client,), daemon=True).start()
 
     def _open(self, client: socket.socket) -> None:

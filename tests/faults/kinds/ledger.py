@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import resource
 import sqlite3
 import threading
@@ -103,6 +104,36 @@ def postgres_rows_locked(scene: Scene) -> Mend:
         conn.close()
 
     return mend
+
+
+@fault("ledger", touches=("ledger",), lasts=(3.0, 6.0), database="postgresql")
+def postgres_deadlocked(scene: Scene) -> Mend:
+    """Somebody locks what is alive, one by one and in an order of their own: one side of every circle is the victim."""
+    stop, dsn, seed = threading.Event(), _dsn(scene), scene.rng.random()
+    thread = threading.Thread(target=_lock_across, args=(dsn, seed, stop), daemon=True)
+    thread.start()
+
+    def mend() -> None:
+        stop.set()
+        thread.join()
+
+    return mend
+
+
+def _lock_across(dsn: str, seed: float, stop: threading.Event) -> None:
+    rng = random.Random(seed)
+    while not stop.is_set():
+        with contextlib.suppress(psycopg.Error), psycopg.connect(dsn) as conn:
+            conn.execute("SET lock_timeout = '2s'")
+            found = conn.execute(
+                "SELECT id FROM delivery WHERE state IN ('queued', 'claimed', 'accepted', 'sent') LIMIT 200"
+            ).fetchall()
+            rng.shuffle(found)
+            for (one,) in found:
+                if stop.is_set():
+                    return
+                conn.execute("UPDATE delivery SET updated_at = updated_at WHERE id = %s", (one,))
+        stop.wait(0.2)
 
 
 @fault("ledger", touches=("ledger",), lasts=(2.0, 6.0), database="sqlite", weight=3)

@@ -63,3 +63,12 @@ def provider_hangs(scene: Scene) -> Mend:
     """The kernel takes connections and requests, and nobody reads them until later."""
     scene.house.children.signal(SANDBOX, signal.SIGSTOP)
     return lambda: scene.house.children.signal(SANDBOX, signal.SIGCONT)
+
+
+@fault("provider", touches=("provider",), lasts=(2.0, 5.0))
+def provider_refuses_connections(scene: Scene) -> Mend:
+    """Nobody listens, and what was connected is reset: some of it after its request had left."""
+    proxy = scene.house.provider_proxy
+    proxy.refuse()
+    proxy.cut()
+    return proxy.listen
