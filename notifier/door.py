@@ -17,6 +17,7 @@ from notifier.clock import HouseClock, utc_now
 from notifier.events import Fault, InvalidEvent, NotifierError, OrderEvent, parse_event
 from notifier.ids import new_id
 from notifier.inbox import Entry, Inbox, Ticket
+from notifier.sentinel import SCHEME, read_sentinels
 from notifier.spans import read_duration
 
 DEFAULT_URL = "redis://127.0.0.1:6379/0"
@@ -79,18 +80,21 @@ def open_road(url: str, *, socket_timeout: timedelta = timedelta(seconds=10)) ->
     not idempotent (reference celery-redis §1b D5); who may repeat, repeats knowingly.
     Raises UnreadableAddress for what is no address of a Redis; it may hold a password, so it is not repeated.
     """
+    options: dict[str, Any] = {
+        "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": socket_timeout.total_seconds(),
+        "socket_connect_timeout": 3,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+    }
     try:
-        return Redis.from_url(
-            url,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=socket_timeout.total_seconds(),
-            socket_connect_timeout=3,
-            socket_keepalive=True,
-            health_check_interval=10,
-        )
+        if url.startswith(SCHEME):
+            return read_sentinels(url).client(options)
+        return Redis.from_url(url, **options)
     except ValueError:
         raise UnreadableAddress(
-            "NOTIFIER_REDIS_URL (redis_url) is no address of a Redis: write redis://host:6379/0, rediss:// or unix://"
+            "NOTIFIER_REDIS_URL (redis_url) is no address of a Redis: write redis://host:6379/0, rediss://, unix:// or "
+            "sentinel://host:26379;sentinel://host2:26379/0?master=NAME"
         ) from None
 
 

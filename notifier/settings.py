@@ -241,7 +241,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="NOTIFIER_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
-    redis_url: str = Field("", description="The road. Empty: the embedded server that `notifier up` runs.")
+    redis_url: str = Field(
+        "",
+        description="The road: redis, rediss, unix or sentinel://… Empty: the embedded server of `notifier up`.",
+    )
     broker_url: str = Field("", description="Celery's broker. Empty: the road's URL. amqp:// for RabbitMQ.")
     database_url: str = Field("", description="The ledger. Empty: SQLite in data_dir.")
     key_prefix: str = Field("notifier:", description="Begins every key in Redis.")

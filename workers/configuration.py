@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from notifier.sentinel import SCHEME, for_celery
 from notifier.settings import Settings
 from workers.queues import CELERY_QUEUES, TASK_ROUTES
 
@@ -34,7 +35,10 @@ def celery_configuration(settings: Settings) -> dict[str, Any]:
     redis = urlsplit(url).scheme.startswith(("redis", "rediss", "sentinel"))
     # No key prefix: a backend publishes `notifier.ingest` with the Celery app that it has. Who shares a Redis with
     # another Celery application gives the broker a database of its own (broker_url).
-    options = _REDIS_OPTIONS if redis else _AMQP_OPTIONS
+    options: dict[str, Any] = _REDIS_OPTIONS if redis else _AMQP_OPTIONS
+    if url.startswith(SCHEME):
+        url, primary = for_celery(url)
+        options = {**options, **primary}
     return {
         "broker_url": url,
         "broker_transport_options": options,

@@ -18,7 +18,7 @@ from notifier.loops import pump_intake, pump_receipts, pump_webhooks
 _PUMPS = {"intake": (pump_intake, pump_webhooks), "receipts": (pump_receipts,)}
 
 # What kombu calls a Redis that we can talk to ourselves, over TCP.
-_REDIS = frozenset({"redis", "rediss"})
+_REDIS = frozenset({"redis", "rediss", "sentinel"})
 
 
 class Pumps(bootsteps.StartStopStep):

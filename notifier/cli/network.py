@@ -7,7 +7,10 @@ import socket
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
+
+from notifier.sentinel import SCHEME, for_celery
 
 WITHIN = timedelta(seconds=3)
 _PORTS = {"http": 80, "https": 443}
@@ -43,7 +46,11 @@ def problem_with_broker(url: str, within: timedelta = WITHIN) -> str | None:
     from kombu.exceptions import KombuError
 
     seconds = within.total_seconds()
-    options = {"socket_connect_timeout": seconds, "socket_timeout": seconds} if url.startswith("redis") else {}
+    limits = {"socket_connect_timeout": seconds, "socket_timeout": seconds}
+    options: dict[str, Any] = limits if url.startswith(("redis", SCHEME)) else {}
+    if url.startswith(SCHEME):
+        url, primary = for_celery(url)
+        options |= primary
     try:
         with Connection(url, connect_timeout=seconds, transport_options=options) as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=int(seconds))

@@ -266,5 +266,6 @@ def test_an_address_that_is_none_is_named_by_its_setting_and_not_repeated() -> N
     with pytest.raises(NotifierError) as caught:
         open_road("banana://user:secret@host")
     assert str(caught.value) == (
-        "NOTIFIER_REDIS_URL (redis_url) is no address of a Redis: write redis://host:6379/0, rediss:// or unix://"
+        "NOTIFIER_REDIS_URL (redis_url) is no address of a Redis: write redis://host:6379/0, rediss://, unix:// or "
+        "sentinel://host:26379;sentinel://host2:26379/0?master=NAME"
     )
