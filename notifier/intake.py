@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import re
 import time
-import traceback
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -163,19 +161,13 @@ def refusal_of(item: Item, error: Exception) -> Refusal:
     words, which may be personal."""
     if isinstance(error, LedgerRefused):
         return Refusal(item, "refused", str(error))
-    return Refusal(item, "poison", place_of(error))
+    return Refusal(item, "poison", telemetry.place_of(error))
 
 
 def say_fault(error: Exception, where: str) -> None:
     """Logs where a batch failed, once for all of its items; what the database refused is no fault of ours."""
     if not isinstance(error, LedgerRefused):
-        telemetry.note("pump.fault", where=where, place=place_of(error))
-
-
-def place_of(error: Exception) -> str:
-    """Type and place of an exception, innermost last, without its message."""
-    frames = traceback.extract_tb(error.__traceback__)[-4:]
-    return f"{type(error).__name__} at " + " > ".join(f"{Path(one.filename).name}:{one.lineno}" for one in frames)
+        telemetry.note("pump.fault", where=where, place=telemetry.place_of(error))
 
 
 def _write(runtime: Runtime, arrived: Sequence[Arrived]) -> IntakeReport:

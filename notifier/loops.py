@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from notifier import telemetry
 from notifier.inbox import InboxFull, RoadUnavailable
-from notifier.intake import place_of, take_in
+from notifier.intake import take_in
 from notifier.ledger import LedgerUnavailable, hearing
 from notifier.receipts import take_receipts
 from notifier.runtime import Runtime
@@ -105,7 +105,7 @@ def pump(runtime: Runtime, reader: StreamReader, move: Move, batch: int, where: 
             stop.wait(pause.total_seconds())
             pause = min(pause * 2, LAST_PAUSE)
         except Exception as error:  # a fault of ours must not end the pump in silence: the batch comes again, singly
-            telemetry.note("pump.fault", where=where, place=place_of(error))
+            telemetry.note("pump.fault", where=where, place=telemetry.place_of(error))
             stop.wait(pause.total_seconds())
             reader.again()
 

@@ -145,6 +145,13 @@ SIGNALS: dict[str, Signal] = {
             (_counter("drains", "Drains run to their end.", "lane"),),
         ),
         Signal(
+            "delivery.poison",
+            "error",
+            "A delivery makes notifier fail, or every drain that held it died; it is set aside, the next channel goes.",
+            ("delivery_id", "place"),
+            (_counter("deliveries_poisoned", "Deliveries set aside because they make notifier fail."),),
+        ),
+        Signal(
             "delivery.latency",
             None,
             "A provider accepted a delivery.",

@@ -31,6 +31,10 @@ from notifier.waiting import forget_old_orders, join_waiting_events
 # A sweep that is not done by then goes on at its next turn: a long one must not keep the others waiting.
 BUDGET = timedelta(seconds=20)
 
+# So many drains may die with a delivery in their hands before it is taken for the cause. Two may be an accident.
+LAPSES = 2
+_DEADLY = f"{LAPSES + 1} drains died while they held it"
+
 
 @dataclass(slots=True)
 class SweepReport:
@@ -125,17 +129,34 @@ def release_expired_leases(runtime: Runtime, now: datetime, report: SweepReport)
     def release(conn: Connection, found: Sequence[str], page: SweepReport) -> None:
         ends = followups.ended(conn, found, now)
         stayed = [end for end in ends if _stayed(end, departed)]
-        rows = [steps.Requeue(end.delivery_id, end.due_at, "released", attempt=False) for end in stayed]
-        page.add("requeue", len(steps.requeue(conn, rows, now, report.sweep).moved), len(rows))
-        page.lanes |= {end.lane for end in stayed}
+        before = select.lapses(conn, sorted({end.notification_id for end in stayed}))
+        deadly = [end for end in stayed if before.get(end.delivery_id, 0) >= LAPSES]
+        _hand_back(conn, [end for end in stayed if end not in deadly], now, page)
+        _set_aside(conn, runtime, deadly, now, page)
         lost = [
             steps.Lose(end.delivery_id, "lease_ended", "", runtime.unknown_until(end.lane, end.template, now))
             for end in ends
             if not _stayed(end, departed)
         ]
-        page.add("lose_track", len(steps.lose_track(conn, lost, now, report.sweep).moved), len(lost))
+        page.add("lose_track", len(steps.lose_track(conn, lost, now, page.sweep).moved), len(lost))
 
     _pages(runtime, report, now, select.lapsed_leases, release)
+
+
+def _hand_back(conn: Connection, ends: Sequence[Ended], now: datetime, page: SweepReport) -> None:
+    rows = [steps.Requeue(end.delivery_id, end.due_at, "released", attempt=False) for end in ends]
+    page.add("requeue", len(steps.requeue(conn, rows, now, page.sweep).moved), len(rows))
+    page.lanes |= {end.lane for end in ends}
+
+
+def _set_aside(conn: Connection, runtime: Runtime, ends: Sequence[Ended], now: datetime, page: SweepReport) -> None:
+    """Poison, or bad company of it: the next channel tells the customer, for this one never left."""
+    rows = [steps.Fail(end.delivery_id, "DEAD", "poison", _DEADLY, Reason.BAD_MESSAGE, now) for end in ends]
+    moved = steps.fail(conn, rows, now, page.sweep).moved
+    page.add("fail", len(moved), len(rows))
+    for one in sorted(moved):
+        telemetry.note("delivery.poison", delivery_id=one, place=_DEADLY)
+    page.lanes |= carry_on(conn, runtime, sorted(moved), now, page.sweep)
 
 
 def _stayed(end: Ended, departed: Mapping[str, frozenset[str] | None]) -> bool:

@@ -14,10 +14,12 @@ import os
 import re
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from notifier.signals import GAUGES, SIGNALS, Metric, Signal
@@ -94,6 +96,12 @@ def configure(level: str = "INFO", json: bool | None = None, stream: TextIO | No
 def describe(error: BaseException) -> str:
     """Type and first line of the message, without phones, addresses, credentials or tokens."""
     return f"{type(error).__name__}: {scrub(str(error))}".removesuffix(": ")
+
+
+def place_of(error: Exception) -> str:
+    """Type and place of an exception, innermost last, without its message."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return f"{type(error).__name__} at " + " > ".join(f"{Path(one.filename).name}:{one.lineno}" for one in frames)
 
 
 def scrub(text: str) -> str:

@@ -19,7 +19,6 @@ from notifier.drain import drain
 from notifier.events import InvalidEvent
 from notifier.ids import new_id
 from notifier.inbox import InboxFull, RoadUnavailable
-from notifier.intake import place_of
 from notifier.loops import intake_once, receipts_once, webhooks_once
 from notifier.runtime import Runtime
 from notifier.sweeps import sweep
@@ -59,7 +58,7 @@ def hand_in(runtime: Runtime, events: Sequence[Any]) -> None:
         if isinstance(result, InvalidEvent):
             _set_aside(runtime, event, "invalid", str(result))
         elif isinstance(result, Exception):
-            _set_aside(runtime, event, "poison", place_of(result))
+            _set_aside(runtime, event, "poison", telemetry.place_of(result))
 
 
 def _set_aside(runtime: Runtime, event: object, reason: str, detail: str) -> None:

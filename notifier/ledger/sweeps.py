@@ -25,6 +25,12 @@ _QUEUED = QUEUED_BY_EXPIRY.replace("state", "d.state")
 _OVERDUE = _first(f"{_QUEUED} AND d.expires_at <= :now", "expires_at")
 _LAPSED = _first("d.lease_until <= :now", "lease_until")
 _LAPSED_OWNERS = Statement("SELECT DISTINCT d.owner FROM delivery d WHERE d.lease_until <= :now ORDER BY d.owner")
+_LAPSES = Statement(
+    """
+    SELECT h.delivery_id, count(*) FROM history h
+    WHERE h.notification_id IN ({ids}) AND h.step = 'requeue' AND h.by_whom = 'release_expired_leases'
+    GROUP BY h.delivery_id"""
+)
 # The condition of the index once more in full: PostgreSQL proves that a narrower list implies it, SQLite does not.
 _WAITING = "d.state IN ('accepted', 'sent', 'unknown') AND d.fallback_at <= :now"
 _SILENT = _first(f"{_WAITING} AND d.state = 'sent'", "fallback_at")
@@ -65,6 +71,11 @@ def lapsed_leases(conn: Connection, now: datetime, limit: int) -> list[str]:
 def lapsed_owners(conn: Connection, now: datetime) -> list[str]:
     """The drains that hold claims whose lease has ended. Costs by those claims."""
     return [owner for (owner,) in _LAPSED_OWNERS.run(conn, now=to_us(now))]
+
+
+def lapses(conn: Connection, notification_ids: Sequence[str]) -> dict[str, int]:
+    """How often deliveries of these notifications were taken from a drain that had died, by delivery."""
+    return {found: count for found, count in _LAPSES.run(conn, ids=to_json(notification_ids))}  # noqa: C416
 
 
 def silent(conn: Connection, now: datetime, limit: int) -> list[str]:

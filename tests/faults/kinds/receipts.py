@@ -17,10 +17,8 @@ _PLANS: Mapping[str, dict[str, Any]] = {
     "doubled": {"receipts": "double"},
     "reversed": {"receipts": "reverse"},
     "held": {"receipts": "hold", "hold": 8.0},
-    "days_late": {
-        "receipts": "hold",
-        "hold": 40.0,
-    },  # time-to-live and buffer are 35 s here: decided, and told after all
+    # Time-to-live and buffer are 35 s here: decided by then, and told after all.
+    "days_late": {"receipts": "hold", "hold": 40.0},
     "wrongly_signed": {"receipts": "wrong_signature"},
 }
 

@@ -17,7 +17,17 @@ from notifier.ids import new_id
 from notifier.ledger import Ledger
 from notifier.limits import Limiter
 from notifier.sweeps import SweepReport, sweep
-from tests.fixtures.drains import Scripted, all_deliveries, delivery_row, drain_of, due, run, states, steps_of
+from tests.fixtures.drains import (
+    Scripted,
+    all_deliveries,
+    deliveries_of,
+    delivery_row,
+    drain_of,
+    due,
+    run,
+    states,
+    steps_of,
+)
 from tests.fixtures.redis_server import connect
 from tests.fixtures.runtime import Clock, World, make_runtime
 
@@ -50,7 +60,7 @@ class TestKilled:
         made = due(world, 3)
         drain_of(world, Scripted())._transact(3)
         report = fence(world)
-        assert (report.moved, report.lanes) == ({"requeue": 3, "lose_track": 0}, {"nile-wa"})
+        assert (report.moved, report.lanes) == ({"requeue": 3, "fail": 0, "lose_track": 0}, {"nile-wa"})
         for one in made:
             row = delivery_row(world, one.delivery.id)
             assert (row["state"], row["attempts"], row["due_at"]) == ("queued", 0, row["first_due_at"])
@@ -64,7 +74,7 @@ class TestKilled:
         due(world, 4)
         work = leased(world, Scripted(), 4, permits)
         with_permit = {ripe.carried.claimed.delivery_id for ripe in work._waiting.ripening}
-        assert fence(world).moved == {"requeue": 4 - permits, "lose_track": permits}
+        assert fence(world).moved == {"requeue": 4 - permits, "fail": 0, "lose_track": permits}
         assert {row["id"] for row in all_deliveries(world) if row["state"] == "unknown"} == with_permit
 
     def test_a_sweep_that_died_before_its_commit_is_repeated_with_the_same_answer(self, world: World) -> None:
@@ -72,14 +82,26 @@ class TestKilled:
         work = leased(world, Scripted(), 4, 1)
         first = world.runtime.limiter.departures.fence(work.owner)
         assert first is not None and len(first) == 1
-        assert fence(world).moved == {"requeue": 3, "lose_track": 1}
+        assert fence(world).moved == {"requeue": 3, "fail": 0, "lose_track": 1}
+
+    def test_what_three_drains_died_with_is_set_aside_and_the_next_channel_goes(self, world: World) -> None:
+        [one] = due(world)
+        for _ in range(2):
+            drain_of(world, Scripted())._transact(1)
+            assert fence(world).moved == {"requeue": 1, "fail": 0, "lose_track": 0}
+        drain_of(world, Scripted())._transact(1)
+        report = fence(world)
+        assert (report.moved, report.lanes) == ({"requeue": 0, "fail": 1, "lose_track": 0}, {"nile-sms"})
+        row = delivery_row(world, one.delivery.id)
+        assert (row["state"], row["code"], row["detail"]) == ("failed", "poison", "3 drains died while they held it")
+        assert [each["channel"] for each in deliveries_of(world, one.notification.id)] == ["whatsapp", "sms"]
 
     def test_two_lanes_have_a_list_each(self, world: World) -> None:
         due(world, 2)
         due(world, 2, lane="nile-sms", channel="sms", channels=("sms",))
         leased(world, Scripted(), 2, 2)
         drain_of(world, Scripted(), "nile-sms")._transact(2)
-        assert fence(world).moved == {"requeue": 2, "lose_track": 2}
+        assert fence(world).moved == {"requeue": 2, "fail": 0, "lose_track": 2}
         assert {row["lane"] for row in all_deliveries(world) if row["state"] == "unknown"} == {"nile-wa"}
 
     def test_a_drain_that_recorded_everything_leaves_no_list(self, world: World) -> None:
@@ -96,7 +118,7 @@ class TestFence:
         made = due(world, 4)
         transport = Scripted()
         asleep = leased(world, transport, 4, 1)
-        assert fence(world).moved == {"requeue": 3, "lose_track": 1}
+        assert fence(world).moved == {"requeue": 3, "fail": 0, "lose_track": 1}
         other = Scripted()
         run(drain_of(world, other))
         asleep._waiting.void()  # its permit has grown old as well
@@ -112,7 +134,7 @@ class TestFence:
         runtime = make_runtime(world.ledger, world.runtime.redis, clock=slow_clock)
         asleep = drain_of(World(runtime, slow_clock, []), transport)
         asleep._transact(3)
-        assert fence(world).moved == {"requeue": 3, "lose_track": 0}
+        assert fence(world).moved == {"requeue": 3, "fail": 0, "lose_track": 0}
         run(asleep)
         assert (transport.sent, states(world)) == ([], {"queued": 3})
 
@@ -162,7 +184,7 @@ class TestRedisInBetween:
         due(world, 4)
         leased(world, Scripted(), 4, 1)
         world.runtime.redis.flushdb()
-        assert fence(world).moved == {"requeue": 0, "lose_track": 4}
+        assert fence(world).moved == {"requeue": 0, "fail": 0, "lose_track": 4}
 
     def test_restarted_from_its_file_the_list_is_not_believed(
         self, ledger: Ledger, clock: Clock, tmp_path: Path
@@ -176,7 +198,7 @@ class TestRedisInBetween:
             redis = connect(server.url)
             assert redis.keys("notifier:departed:*")
             again = World(make_runtime(ledger, redis, clock=clock), clock, [])
-            assert fence(again).moved == {"requeue": 0, "lose_track": 4}
+            assert fence(again).moved == {"requeue": 0, "fail": 0, "lose_track": 4}
 
     def test_away_the_sweep_waits_and_what_never_left_goes_back_afterwards(
         self, ledger: Ledger, clock: Clock, own_server: RunningServer
@@ -191,4 +213,4 @@ class TestRedisInBetween:
         finally:
             os.kill(own_server.pid, signal.SIGCONT)
         assert (report.finished, report.moved, states(world)) == (False, {}, {"claimed": 4})
-        assert fence(world).moved == {"requeue": 3, "lose_track": 1}
+        assert fence(world).moved == {"requeue": 3, "fail": 0, "lose_track": 1}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from notifier import carry
 from notifier.channels.contract import Request, Sender
 from notifier.events import NotifierError
 from notifier.ledger import steps
@@ -278,13 +279,35 @@ def test_a_message_that_cannot_be_built_fails_alone(world: World, monkeypatch: p
     assert (row["state"], row["outcome"], row["reason"]) == ("failed", "DEAD", "bad_message")
 
 
+def test_a_message_that_makes_us_fail_is_set_aside_and_the_lane_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = due(world, 3)
+    bad = made[1].delivery.id
+
+    def failing(runtime: Any, one: Any, *rest: Any) -> Any:
+        if one.delivery_id == bad:
+            raise KeyError("+201001234567")
+        return prepare(runtime, one, *rest)
+
+    prepare = carry.prepare
+    monkeypatch.setattr(carry, "prepare", failing)
+    transport = Scripted()
+    run(drain_of(world, transport))
+    row = delivery_row(world, bad)
+    assert (len(transport.sent), row["state"], row["code"], row["reason"]) == (2, "failed", "poison", "bad_message")
+    assert row["detail"].startswith("KeyError at ")
+    assert "+20" not in row["detail"]
+    assert [each["channel"] for each in deliveries_of(world, made[1].notification.id)] == ["whatsapp", "sms"]
+
+
 def test_a_process_that_slept_through_the_lease_sends_nothing(world: World) -> None:
     [one] = due(world)
     transport = Scripted()
     work = drain_of(world, transport)
     work._transact(1)  # claimed; now the process is stopped for longer than its lease
     world.clock.move(world.runtime.settings.drain.lease)
-    assert sweep(world.runtime, "release_expired_leases").moved == {"requeue": 1, "lose_track": 0}
+    assert sweep(world.runtime, "release_expired_leases").moved == {"requeue": 1, "fail": 0, "lose_track": 0}
     run(work)
     assert (transport.sent, work.closing) == ([], True)
     assert delivery_row(world, one.delivery.id)["state"] == "queued"

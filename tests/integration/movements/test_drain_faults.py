@@ -168,7 +168,7 @@ class TestLedgerAway:
             go(short, Scripted())
         assert states(world) == {"claimed": 1}
         world.clock.move(HOUR)
-        assert sweep(world.runtime, "release_expired_leases").moved == {"requeue": 0, "lose_track": 1}
+        assert sweep(world.runtime, "release_expired_leases").moved == {"requeue": 0, "fail": 0, "lose_track": 1}
 
 
 def away(*_: Any, **__: Any) -> Any:
@@ -319,7 +319,7 @@ def test_a_kill_after_the_permits_leaves_what_a_sweep_makes_unknown_and_nobody_s
     world.clock.move(world.runtime.settings.drain.lease - timedelta(microseconds=1))
     assert sweep(world.runtime, "release_expired_leases").seen == 0
     world.clock.move(timedelta(microseconds=1))
-    assert sweep(world.runtime, "release_expired_leases").moved == {"requeue": 0, "lose_track": 2}
+    assert sweep(world.runtime, "release_expired_leases").moved == {"requeue": 0, "fail": 0, "lose_track": 2}
     after = Scripted()
     run(drain_of(world, after))
     assert (after.sent, states(world)) == ([], {"unknown": 2})
