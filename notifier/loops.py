@@ -149,10 +149,15 @@ def _inbox_reader(runtime: Runtime) -> StreamReader:
 
 def _receipts_reader(runtime: Runtime) -> StreamReader:
     def emptied() -> None:
-        """A `delivered` may have been in it, and its provider has our 200."""
-        telemetry.note("receipts.gap")
+        """Not at the very first start: then a `delivered` may have been in it, whose provider has our 200, and nobody
+        knows any more how fast the senders were a moment ago."""
         with runtime.ledger.begin() as conn:
+            if not hearing.under_way(conn):
+                return
             hearing.note_gap(conn, runtime.clock())
+        telemetry.note("receipts.gap")
+        for lane in runtime.senders:
+            runtime.limiter.start_low(lane)
 
     return _reader(runtime, f"{runtime.settings.key_prefix}receipts", "receipts", emptied)
 

@@ -50,6 +50,9 @@ _ENDING = Statement(
             AND d.lane = :lane ORDER BY d.fallback_at LIMIT :limit
     ) AS ending WHERE provider_id IS NOT NULL"""
 )
+_UNDER_WAY = Statement(
+    "SELECT 1 FROM delivery WHERE state IN ('accepted', 'sent', 'unknown') AND fallback_at IS NOT NULL LIMIT 1"
+)
 _NOTE_GAP = Statement("INSERT INTO hearing_gap (at) VALUES (:at) ON CONFLICT (at) DO NOTHING")
 _LAST_GAP = Statement("SELECT max(at) FROM hearing_gap")
 
@@ -76,6 +79,11 @@ def missing(conn: Connection, lane: str, before: datetime, since: datetime, limi
 def ending(conn: Connection, lane: str, soon: datetime, limit: int) -> list[tuple[str, str]]:
     """What of the lane will be decided by its silence until then: our id, the provider's."""
     return [(ours, theirs) for ours, theirs in _ENDING.run(conn, lane=lane, soon=to_us(soon), limit=limit)]
+
+
+def under_way(conn: Connection) -> bool:
+    """Whether a provider has anything of ours that may still be reported on."""
+    return _UNDER_WAY.run(conn).first() is not None
 
 
 def note_gap(conn: Connection, now: datetime) -> None:

@@ -35,6 +35,7 @@ class Limiter:
         self.lease = sender.lease
         self.give_back = sender.give_back
         self.throttled = sender.throttled
+        self.start_low = sender.start_low
         self.state = sender.state
         self.admit_pairs = pair.admit
         self.back_pairs = pair.back

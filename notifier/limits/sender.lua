@@ -8,7 +8,7 @@
 --            throttles     how often the provider said "too fast"
 --            waited        for how long, in all, somebody waited for the time of a permit
 --            waits_until   up to where that is counted
--- ARGV[1]  lease | give_back | throttled | state
+-- ARGV[1]  lease | give_back | throttled | start_low | state
 -- ARGV[2]  now; 0: the server's own time (tests drive theirs)
 -- ARGV[3]  configured permits a second
 -- ARGV[4]  jitter: how far apart permit and arrival may drift, added to the second that is guarded
@@ -18,7 +18,7 @@
 -- KEYS[2]  lease: the departures of the drain that asks (departures.lua); absent: it keeps none
 -- Every answer begins with now, which ties the caller's clock to ours.
 -- ARGV[8..]  lease: permits wanted, the ids of who wants them, joined, how long those are kept, ms
---            give_back: token, time to give back · throttled: pause, floor of the rate
+--            give_back: token, time to give back · throttled, start_low: pause, floor of the rate
 local key, op = KEYS[1], ARGV[1]
 local now = tonumber(ARGV[2])
 if now == 0 then
@@ -98,8 +98,7 @@ local function give_back(token, time)
 end
 
 -- Answers to what left before the pause tell nothing new: they are counted, and halve nothing again.
-local function throttled(pause, floor)
-  s.throttles = (s.throttles or 0) + 1
+local function slow_down(pause, floor)
   if not s.throttled_at or now >= s.throttled_at + pause then
     s.base = math.max(math.min(rate, floor), current() / 2)
     s.throttled_at = now
@@ -110,7 +109,8 @@ end
 
 if op == 'lease' then return lease(tonumber(ARGV[8]), ARGV[9], ARGV[10]) end
 if op == 'give_back' then return give_back(ARGV[8], tonumber(ARGV[9])) end
-if op == 'throttled' then throttled(tonumber(ARGV[8]), tonumber(ARGV[9])) end
+if op == 'throttled' then s.throttles = (s.throttles or 0) + 1 end
+if op == 'throttled' or op == 'start_low' then slow_down(tonumber(ARGV[8]), tonumber(ARGV[9])) end
 return {
   whole(now),
   string.format('%.6f', current()), whole(s.waited or 0), whole(s.throttles or 0), whole(s.throttled_at or 0),

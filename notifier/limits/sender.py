@@ -141,12 +141,20 @@ class SenderLimit:
 
         The rate comes back by RECOVERY. Raises RoadUnavailable, UnknownSender.
         """
-        floor = max(FLOOR_RATE, FLOOR_SHARE * self._rate(sender))
-        return self._state(sender, self._call("throttled", sender, _us(PAUSE), floor))
+        return self._slowed("throttled", sender)
+
+    def start_low(self, sender: str) -> SenderState:
+        """What the limiter knew was lost: a pause of PAUSE, in which all permits of before have gone, then half the
+        rate, which comes back by RECOVERY. Raises RoadUnavailable, UnknownSender."""
+        return self._slowed("start_low", sender)
 
     def state(self, sender: str) -> SenderState:
         """The sender as it is now; changes nothing. Raises RoadUnavailable, UnknownSender."""
         return self._state(sender, self._call("state", sender))
+
+    def _slowed(self, op: str, sender: str) -> SenderState:
+        floor = max(FLOOR_RATE, FLOOR_SHARE * self._rate(sender))
+        return self._state(sender, self._call(op, sender, _us(PAUSE), floor))
 
     def _tie(self, sender: str) -> None:
         """Ties our clock to the server's before permits are at stake: at the first lease, and after a long silence."""

@@ -145,6 +145,25 @@ def test_receipts_that_were_lost_with_an_emptied_server_are_no_silence(world: Wo
     assert notification_row(world, made.notification.id)["reason"] == "receipts_lost"
 
 
+def test_after_a_loss_every_sender_pauses_and_starts_at_half_its_rate(world: World) -> None:
+    carry(world, 1)
+    world.runtime.redis.flushdb()
+    receipts_once(world.runtime, Event())
+    lease = world.runtime.limiter.lease("nile-wa", 1)
+    state = world.runtime.limiter.state("nile-wa")
+    assert (lease.starts, round(lease.wait.total_seconds(), 1), state.throttles) == ((), 0.8, 0)
+    assert 500 <= state.current_rate <= 510
+    assert world.runtime.limiter.state("nile-sms").current_rate <= 510
+
+
+def test_at_the_very_first_start_nothing_was_lost_and_nobody_is_slow(world: World) -> None:
+    due(world)
+    receipts_once(world.runtime, Event())
+    assert world.runtime.limiter.state("nile-wa").current_rate == 1000
+    with world.ledger.read() as conn:
+        assert hearing.last_gap(conn) is None
+
+
 def test_a_gap_says_nothing_about_what_was_accepted_after_it(world: World) -> None:
     with world.ledger.begin() as conn:
         hearing.note_gap(conn, NOW - MINUTE)

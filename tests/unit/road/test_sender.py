@@ -239,3 +239,15 @@ def test_without_redis_nothing_is_granted() -> None:
 def test_a_sender_without_a_rate_gets_no_permits() -> None:
     with pytest.raises(UnknownSender, match="'other' has no rate"):
         Driven().limiter().lease("other", 1)
+
+
+def test_after_a_loss_a_sender_pauses_and_comes_back_from_half_and_no_throttle_is_counted() -> None:
+    driven = Driven()
+    limiter = driven.limiter()
+    assert limiter.start_low("wa").current_rate == 40.0
+    assert (limiter.lease("wa", 1).starts, limiter.state("wa").throttles) == ((), 0)
+    driven.real += 10
+    assert limiter.state("wa").current_rate == pytest.approx(48.0)
+    limiter.start_low("wa")
+    limiter.start_low("wa")  # another worker noticed as well
+    assert limiter.state("wa").current_rate == pytest.approx(24.0)
