@@ -14,12 +14,11 @@ from tests.faults.house import Database
 from tests.faults.incidents import FAULTS, Fault
 from tests.faults.orders import DOORS, Door
 from tests.faults.play import Order, Run, play
-from tests.faults.report import show, write
+from tests.faults.report import RESULTS, show, write
 
 __all__ = ["kinds", "main"]
 
 BOTH: tuple[Database, ...] = ("sqlite", "postgresql")
-RESULTS = Path(__file__).parent / "results.json"
 
 
 @click.command()

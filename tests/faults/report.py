@@ -16,6 +16,7 @@ from tests.faults.incidents import Incident
 from tests.faults.play import Run
 from tests.faults.verdict import FAULTS, Finding
 
+RESULTS = Path(__file__).parent / "results.json"
 SHOWN = 25  # findings in words; all of them are in the JSON
 
 

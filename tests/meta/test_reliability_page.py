@@ -1,0 +1,28 @@
+"""docs/reliability.md: an entry of the runbook for each alert, and the figures of the last full run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from notifier.signals import GAUGES, SIGNALS
+from tests.faults.page import PAGE
+
+ROOT = Path(__file__).parents[2]
+OPERATIONS = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+RELIABILITY = PAGE.read_text(encoding="utf-8")
+ALERTS = dict(
+    re.findall(
+        r"^\| ([^|]+?) \| `([^`]+)` \|$", OPERATIONS.partition("## Alerts")[2].partition("\n## ")[0], re.MULTILINE
+    )
+)
+
+
+def test_every_alert_has_its_entry_in_the_runbook_and_every_entry_its_alert() -> None:
+    assert re.findall(r"^### (.+)$", RELIABILITY.partition("## Runbook")[2], re.MULTILINE) == list(ALERTS)
+
+
+def test_every_alert_is_about_a_metric_that_there_is() -> None:
+    known = set(GAUGES) | {metric.name for signal in SIGNALS.values() for metric in signal.metrics}
+    named = {name for expression in ALERTS.values() for name in re.findall(r"notifier_[a-z_]+", expression)}
+    assert named - known == set()
