@@ -11,11 +11,8 @@ from tests.faults.page import PAGE
 ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
 RELIABILITY = PAGE.read_text(encoding="utf-8")
-ALERTS = dict(
-    re.findall(
-        r"^\| ([^|]+?) \| `([^`]+)` \|$", OPERATIONS.partition("## Alerts")[2].partition("\n## ")[0], re.MULTILINE
-    )
-)
+_TABLE = OPERATIONS.partition("## Alerts")[2].partition("\n## ")[0]
+ALERTS = dict(re.findall(r"^\| ([^|]+?) \| `([^`]+)` \|$", _TABLE, re.MULTILINE))
 
 
 def test_every_alert_has_its_entry_in_the_runbook_and_every_entry_its_alert() -> None:
