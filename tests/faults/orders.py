@@ -86,6 +86,16 @@ def generate(seed: int, events: int, seconds: float, doors: Sequence[Door] = DOO
     return sorted(open_doors, key=lambda one: one.at)
 
 
+def readers(seed: int) -> Iterator[Given]:
+    """Ordinary readers' only messages without end, for whoever wants load. The same seed gives the same."""
+    rng = random.Random(f"readers:{seed}")
+    for number in count(1):
+        shop = SHOPS[number % len(SHOPS)]
+        yield _given(
+            rng, shop, number, 0, rng.choice(_ALONE), _phone(rng, shop, number, "001"), 0.0, "told", plain=True
+        )
+
+
 def _order(rng: random.Random, number: int, seconds: float) -> list[Given]:
     kind = rng.choices(("reader", "person", "life", "quiet"), weights=(55, 25, 16, 4))[0]
     shop = rng.choices(SHOPS, weights=(4, 4, 2))[0]

@@ -75,7 +75,7 @@ def play(order: Order, say: Callable[[str], None]) -> Run:
         feeder.close()
         house.hush()
         record = read_record(house.sandbox.arrivals(), given, house.road_losses)
-        verdict = judge(given, feeder.accepted, record, _stories(house, given))
+        verdict = judge(given, feeder.accepted, record, stories_of(house, given))
         measure_recovery(incidents, given, feeder.accepted, record)
         return Run(
             order, given, incidents, verdict, len(feeder.accepted), feeder.copies, dict(feeder.errors),
@@ -154,13 +154,13 @@ def _is_quiet(house: House) -> bool:
 def _ended(house: House, feeder: Feeder, keys: set[str]) -> set[str]:
     """Which of these have come to an end, as the ledger sees it: it says when to stop waiting, no more."""
     try:
-        stories = _stories(house, [one for one in feeder.given if one.key in keys])
+        stories = stories_of(house, [one for one in feeder.given if one.key in keys])
     except LedgerUnavailable:
         return set()
     return {key for key, story in stories.items() if story.state in ("told", "suppressed", "unreached")}
 
 
-def _stories(house: House, given: Sequence[Given]) -> dict[str, Story]:
+def stories_of(house: House, given: Sequence[Given]) -> dict[str, Story]:
     with house.ledger() as ledger, ledger.read() as conn:
         found = outcomes(conn, [one.key for one in given])
     return {key: Story(one.state, one.reason, one.told_by) for key, one in found.items()}
