@@ -93,7 +93,7 @@ def start_server(data_dir: Path, *, port: int | None = None, maxmemory: str = "0
     Raises NotifierError when there is no binary, the directory is in use, or the server does not come up; says why.
     """
     binary = find_binary()
-    data_dir.mkdir(parents=True, exist_ok=True)
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _lock(data_dir) as lock:
         for _ in range(_PORTS_TRIED):
             chosen = port or _free_port()

@@ -25,7 +25,7 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as EnvironmentFault
 
-from notifier import relations
+from notifier import relations, variables
 from notifier.events import NotifierError
 from notifier.spans import Duration, Positive, Pulse, Window
 
@@ -254,7 +254,11 @@ class Settings(BaseSettings):
     gateway_host: str = Field("127.0.0.1", description="Address that the gateway and the metrics of workers listen on.")
     gateway_port: int = Field(8080, ge=0, le=65535, description="Port the gateway listens on; 0 takes a free one.")
     metrics_port: int = Field(
-        0, ge=0, le=65535, description="Port on which a worker or beat answers /metrics; 0: it does not."
+        0,
+        ge=0,
+        le=65533,
+        description="Port on which a worker or beat answers /metrics; 0: it does not. `notifier up`: its"
+        " workers and beat take this one and the two that follow.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
 
@@ -310,11 +314,20 @@ def config_file() -> Path:
     return Path(os.environ.get("NOTIFIER_CONFIG", "config/notifier.toml"))
 
 
+_SLIP = "{}: there is no such setting; did you mean {}? Rename it, or unset it"
+
+
 def load_settings(**overrides: Any) -> Settings:
     """The settings of this process. Raises SettingsError that names each faulty setting, its places and the rule."""
     file = config_file()
     if "NOTIFIER_CONFIG" in os.environ and not file.is_file():
         raise SettingsError(f"{file}: no such file, and NOTIFIER_CONFIG names it; mend the path, or unset the variable")
+    slips = [(name, found) for name in unknown_variables() if (found := variables.meant(name, Settings.model_fields))]
+    if slips:
+        said = (
+            f"{name}: there is no such setting; did you mean {found}? Rename it, or unset it" for name, found in slips
+        )
+        raise SettingsError("the environment cannot be used:\n" + "\n".join(said))
     try:
         return Settings(**overrides)
     except ValidationError as error:
@@ -323,6 +336,11 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError(f"the environment: {error}; tables and lists are written as JSON") from None
     except (ValueError, OSError) as error:  # TOML syntax, text that is not UTF-8, no permission
         raise SettingsError(f"{file}: {error}") from None
+
+
+def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
+    """The variables that are called NOTIFIER_… and that nothing here reads."""
+    return variables.strangers(os.environ if environ is None else environ, Settings.model_fields)
 
 
 def runtime_file(data_dir: Path) -> Path:

@@ -274,6 +274,12 @@ SIGNALS: dict[str, Signal] = {
             (_counter("clock_off", "Looks at Redis's time that found a machine's own clock wrong.", "host"),),
         ),
         Signal("worker.started", "info", "A worker process takes work from its queues.", ("worker", "queues")),
+        Signal(
+            "metrics.unserved",
+            "warning",
+            "The port for /metrics cannot be used; the process works on without. Processes of a host need one each.",
+            ("port",),
+        ),
         Signal("worker.stopping", "info", "A worker process finishes what it holds, then ends.", ("worker", "signal")),
         Signal(
             "telemetry.dropped",

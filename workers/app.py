@@ -56,7 +56,10 @@ def _say_beat(**_: object) -> None:
 def _started(worker: str, queues: str) -> None:
     settings = load_settings()
     if settings.metrics_port:
-        telemetry.serve_metrics(settings.metrics_port, settings.gateway_host)
+        try:
+            telemetry.serve_metrics(settings.metrics_port, settings.gateway_host)
+        except OSError as error:  # a second process of this host with the same environment: its work goes on
+            telemetry.note("metrics.unserved", port=settings.metrics_port, error=error)
     telemetry.note("worker.started", worker=worker, queues=queues)
 
 

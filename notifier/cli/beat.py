@@ -18,5 +18,5 @@ def beat() -> None:
     from workers.app import app
 
     remembered = Path(app.conf.beat_schedule_filename)
-    remembered.parent.mkdir(parents=True, exist_ok=True)
+    remembered.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     Beat(app=app, quiet=True, loglevel="WARNING", max_interval=5, schedule=str(remembered)).run()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from notifier.catalog import CatalogError
 from notifier.channels import ADAPTERS
 from notifier.cli.checkup import Finding, Patient
 from notifier.cli.config_reference import SECRETS
 from notifier.cli.network import is_private, problem_reaching
-from notifier.settings import SettingsError, secrets_of
+from notifier.settings import Settings, SettingsError, secrets_of, unknown_variables
 from notifier.shops import shop_rules
 
 # One app has one of each: any sender of the provider may hold it, and the gateway tries them all. Tokens are their own.
 _SHARED = frozenset({"app_secret", "verify_token"})
+
+_OTHERS_MAY = 0o077
 
 
 def templates_are_sound(patient: Patient) -> Iterator[Finding]:
@@ -46,18 +49,47 @@ def shops_fit(patient: Patient) -> Iterator[Finding]:
 
 def secrets_are_set(patient: Patient) -> Iterator[Finding]:
     """Each sender has the secrets that its provider needs."""
-    held = {name: secrets_of(name) for name in patient.settings.senders}
     for name, sender in patient.settings.senders.items():
         if sender.provider not in ADAPTERS:
             yield Finding(
                 "fail", f"sender {name}: no provider is called {sender.provider}", f"use {', '.join(ADAPTERS)}"
             )
-            continue
-        peers = [other for other, its in patient.settings.senders.items() if its.provider == sender.provider]
+    for name, variable, purpose in missing_secrets(patient.settings):
+        yield Finding("fail", f"sender {name} lacks {variable}", purpose)
+
+
+def missing_secrets(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Sender, variable and purpose of every secret that is not set."""
+    held = {name: secrets_of(name) for name in settings.senders}
+    for name, sender in settings.senders.items():
+        peers = [other for other, its in settings.senders.items() if its.provider == sender.provider]
         for provider, secret, purpose in SECRETS:
             holders = peers if secret.lower() in _SHARED else [name]
             if provider == sender.provider and not any(held[holder].get(secret.lower()) for holder in holders):
-                yield Finding("fail", f"sender {name} lacks {_variable(name, secret)}", purpose)
+                yield name, _variable(name, secret), purpose
+
+
+def environment_is_ours(patient: Patient) -> Iterator[Finding]:
+    """No variable looks like a setting and is none."""
+    unknown = unknown_variables()
+    if unknown:
+        advice = "unset them, or look for what was meant in docs/configuration.md"
+        yield Finding("warn", f"nothing here reads {', '.join(unknown)}", advice)
+
+
+def data_is_private(patient: Patient) -> Iterator[Finding]:
+    """The data directory holds phones, and is its owner's alone."""
+    folder = patient.settings.data_dir
+    if is_open(folder):
+        yield Finding("warn", f"others can read {folder.absolute()}, which holds phones", f"chmod 700 {folder}")
+
+
+def is_open(folder: Path) -> bool:
+    """Whether anybody but its owner may look into it."""
+    try:
+        return bool(folder.stat().st_mode & _OTHERS_MAY)
+    except FileNotFoundError:
+        return False
 
 
 def senders_are_reachable(patient: Patient) -> Iterator[Finding]:

@@ -24,6 +24,8 @@ CHECKS: dict[str, Check] = {
     "ledger disk": checks_stores.sqlite_is_local,
     "clocks": checks_stores.clocks_agree,
     "workers' clocks": checks_stores.machines_agree,
+    "environment": checks_setup.environment_is_ours,
+    "data": checks_setup.data_is_private,
     "templates": checks_setup.templates_are_sound,
     "shops": checks_setup.shops_fit,
     "secrets": checks_setup.secrets_are_set,

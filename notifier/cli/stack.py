@@ -61,8 +61,11 @@ def free_ports(number: int) -> list[int]:
 
 @contextlib.contextmanager
 def only_one(data_dir: Path) -> Iterator[None]:
-    """Holds the data directory. Raises AlreadyRunning when somebody else does; the kernel frees it with the process."""
-    data_dir.mkdir(parents=True, exist_ok=True)
+    """Holds the data directory, made for its owner alone: it holds phones.
+
+    Raises AlreadyRunning when somebody else does; the kernel frees it with the process.
+    """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (data_dir / "up.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -172,11 +175,20 @@ def _specs(settings: Settings, addresses: Addresses, env: Mapping[str, str], gra
     """Stopped from the highest stage down: no new work first, then the work under way, then the ear for receipts."""
     started = _STARTED if settings.log_level in ("DEBUG", "INFO") else ""  # a quiet log cannot say it
     gateway = Spec("gateway", command("gateway"), f"{addresses.gateway_url}/health/live", 1, grace, env)
+    ports = metrics_ports(settings.metrics_port)
     workers = [
-        Spec(name, command("worker", "--queues", queues, "--name", name), started, 2, grace, env)
+        Spec(name, command("worker", "--queues", queues, "--name", name), started, 2, grace, {**env, **ports[name]})
         for name, queues in WORKERS.items()
     ]
-    return [gateway, *workers, Spec("beat", command("beat"), started, 3, grace, env)]
+    return [gateway, *workers, Spec("beat", command("beat"), started, 3, grace, {**env, **ports["beat"]})]
+
+
+def metrics_ports(first: int) -> dict[str, dict[str, str]]:
+    """Child -> the variable with its port for /metrics: counted up from the configured one, for no two can share it."""
+    children = (*WORKERS, "beat")
+    return {
+        name: {"NOTIFIER_METRICS_PORT": str(first + number)} if first else {} for number, name in enumerate(children)
+    }
 
 
 def command(*arguments: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 
+from notifier.cli.logs import keep_bounded
 from notifier.events import NotifierError
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -104,9 +105,14 @@ class Supervisor:
             time.sleep(LOOK.total_seconds() / 2)
 
     def look(self) -> list[str]:
-        """Starts crashed children again when their pause is over; returns the names of those that are down."""
+        """Starts crashed children again when their pause is over; returns the names of those that are down.
+
+        Logs that have grown too large are set aside.
+        """
         down = []
         for child in self._children.values():
+            if keep_bounded(child.log):
+                child.log_start = 0
             if child.process.poll() is None:
                 continue
             down.append(child.spec.name)

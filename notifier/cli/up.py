@@ -9,6 +9,7 @@ from datetime import timedelta
 import click
 
 from notifier.catalog import creation_payload, load_catalog
+from notifier.cli.misgivings import misgivings
 from notifier.cli.stack import Addresses, free_ports, only_one, road_of, running_stack, sandbox_spec
 from notifier.cli.supervisor import LOOK, Spec, StopFlag, catching_signals
 from notifier.demo.house import write_secretly
@@ -51,6 +52,8 @@ def _run(settings: Settings, sandbox: bool, stopping: StopFlag) -> None:
         ) as supervisor:
             if not stopping():
                 _say(_greeting(settings, addresses))
+                for misgiving in misgivings(settings, sandbox=sandbox):
+                    _say(f"warning: {misgiving}")
             while not stopping():
                 supervisor.look()
                 road.look(_say)

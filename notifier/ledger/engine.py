@@ -103,7 +103,7 @@ def _complaint(error: exc.DBAPIError) -> str:
         ("readonly", "cannot be written: use begin() to write, and check who owns the file"),
         ("read-only", "cannot be written: use begin() to write, and check that it is the primary"),
         ("unable to open", "cannot be opened: check that the folder exists and may be written"),
-        ("authentication failed", "refused the user or password: check NOTIFIER_LEDGER_URL"),
+        ("authentication failed", "refused the user or password: check NOTIFIER_DATABASE_URL"),
         ("deadlock", "broke a deadlock by ending this transaction: run it again"),
     ):
         if sign in said.lower():
@@ -140,7 +140,7 @@ def _sqlite(url: URL, pool_size: int) -> Engine:
     if not url.database or url.database == ":memory:":
         raise LedgerUnavailable("the ledger must outlive its process: give sqlite:/// a path")
     try:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        Path(url.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds phones
     except OSError as error:
         raise LedgerUnavailable(f"the folder of the ledger {url.database} cannot be made: {error.strerror}") from None
     engine = sa.create_engine(

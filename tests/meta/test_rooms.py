@@ -30,7 +30,7 @@ FLOORS = (
         "transport",
         "wake",
     },
-    {"mappings", "relations"},
+    {"mappings", "relations", "variables"},
     {"door", "ledger", "plan", "settings", "streams", "webhook_stream"},
     {"hearing", "keys", "lookups", "shop_sources", "shops"},
     {"runtime"},

@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from notifier.events import EVENT_KINDS
-from notifier.settings import Settings, SettingsError, config_file, load_settings, runtime_file, secrets_of
+from notifier.settings import (
+    Settings,
+    SettingsError,
+    config_file,
+    load_settings,
+    runtime_file,
+    secrets_of,
+    unknown_variables,
+)
 from notifier.spans import read_duration
 
 SHOP: dict[str, Any] = {"display_name": "A", "country": "GB", "routes": [{"sms": "a-sms"}]}
@@ -377,3 +385,21 @@ def test_settings_do_not_change_once_they_are_loaded() -> None:
     with pytest.raises(ValueError, match="frozen"):
         found.key_prefix = "x"  # type: ignore[misc]
     assert isinstance(found, Settings)
+
+
+def test_a_slip_in_the_name_of_a_variable_is_refused_with_what_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFIER_REDIS_ULR", "redis://127.0.0.1:6379/0")
+    monkeypatch.setenv("NOTIFIER_DRAIM__LEASE", "60s")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value).splitlines() == [
+        "the environment cannot be used:",
+        "NOTIFIER_DRAIM__LEASE: there is no such setting; did you mean NOTIFIER_DRAIN__LEASE? Rename it, or unset it",
+        "NOTIFIER_REDIS_ULR: there is no such setting; did you mean NOTIFIER_REDIS_URL? Rename it, or unset it",
+    ]
+
+
+def test_a_variable_that_resembles_nothing_of_ours_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFIER_PORT_8080_TCP", "tcp://10.0.0.1:8080")
+    assert load_settings().gateway_port == 8080
+    assert unknown_variables() == ["NOTIFIER_PORT_8080_TCP"]

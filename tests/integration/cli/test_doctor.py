@@ -16,7 +16,14 @@ import pytest
 from redis import Redis
 
 from notifier.cli import checks_stores
-from notifier.cli.checks_setup import providers_can_report, secrets_are_set, shops_fit, templates_are_sound
+from notifier.cli.checks_setup import (
+    data_is_private,
+    environment_is_ours,
+    providers_can_report,
+    secrets_are_set,
+    shops_fit,
+    templates_are_sound,
+)
 from notifier.cli.checks_stores import clocks_agree, redis_answers, redis_has_room, redis_keeps, sqlite_is_local
 from notifier.cli.checks_work import broker_answers, nothing_is_late, workers_are_seen
 from notifier.cli.checkup import Finding, Patient
@@ -241,6 +248,20 @@ def test_each_missing_secret_is_named_by_its_variable(patient: Patient, monkeypa
         "sender nile-wa lacks NOTIFIER_SENDER_NILE_WA_VERIFY_TOKEN",
         "sender nile-sms lacks NOTIFIER_SENDER_NILE_SMS_AUTH_TOKEN",
     ]
+
+
+def test_variables_that_nobody_reads_are_warned_of(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(environment_is_ours(patient)) == []
+    monkeypatch.setenv("NOTIFIER_ZEBRA", "1")
+    assert said(environment_is_ours, patient) == [("warn", "nothing here reads NOTIFIER_ZEBRA")]
+
+
+def test_a_data_directory_that_others_can_read_is_warned_of(patient: Patient, tmp_path: Path) -> None:
+    folder = tmp_path / "open"
+    asked = replace(patient, settings=patient.settings.model_copy(update={"data_dir": folder}))
+    assert list(data_is_private(asked)) == []
+    folder.mkdir(mode=0o750)
+    assert said(data_is_private, asked) == [("warn", f"others can read {folder}, which holds phones")]
 
 
 def test_an_app_secret_of_one_sender_serves_its_provider_and_a_token_does_not(patient: Patient) -> None:

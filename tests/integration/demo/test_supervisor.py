@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from notifier.cli.logs import keep_bounded
 from notifier.cli.stack import AlreadyRunning, only_one
 from notifier.cli.supervisor import ChildFailed, Spec, Supervisor, catching_signals
 
@@ -92,6 +94,18 @@ def test_a_crashed_child_is_started_again_after_a_pause(supervisor: Supervisor, 
     assert supervisor.pids()["a"] != first
 
 
+def test_a_log_that_has_grown_too_large_is_set_aside_while_its_child_writes_on(
+    supervisor: Supervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keep_bounded, "__defaults__", (1_000,))
+    talks = "import time; print('works', flush=True)\nwhile True: print('.' * 99, flush=True); time.sleep(0.01)"
+    _started(supervisor, _spec("a", talks))
+    _until(lambda: supervisor.look() == [] and (tmp_path / "a.log.1").exists())
+    before = (tmp_path / "a.log").stat().st_size
+    _until(lambda: (tmp_path / "a.log").stat().st_size > before)
+    assert (tmp_path / "a.log.1").stat().st_size > 1_000
+
+
 def test_without_restart_a_crashed_child_is_reported_and_stays_down(tmp_path: Path, said: list[str]) -> None:
     supervisor = Supervisor(tmp_path, restart=False, say=said.append)
     os.kill(_started(supervisor, _spec("a", POLITE))["a"], signal.SIGKILL)
@@ -144,6 +158,11 @@ def test_what_was_ignored_stays_ignored() -> None:
             assert not stopping()
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_data_directory_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    with only_one(tmp_path / "data"):
+        assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
 
 
 def test_a_data_directory_has_one_user_at_a_time(tmp_path: Path) -> None:

@@ -77,6 +77,14 @@ def _hand_in(tmp_path: Path, order: str) -> None:
     ledger.dispose()
 
 
+def test_it_warns_of_sources_without_a_secret(tmp_path: Path) -> None:
+    process = start(_environment(tmp_path), "up", "--sandbox")
+    said = read_until(process, "webhooks of these sources are refused until their secret is set")
+    assert "NOTIFIER_SOURCE_FERN_AND_KILN_SHOPIFY_SECRET" in said
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+
+
 def test_an_event_handed_in_by_another_command_is_told(house: subprocess.Popen[str], tmp_path: Path) -> None:
     _hand_in(tmp_path, "1")
     phones = _get(f"{_running(tmp_path)['sandbox_url']}/_sandbox/phones/+447400000123")

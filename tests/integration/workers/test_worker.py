@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -123,3 +124,17 @@ def test_beat_makes_the_folder_of_its_schedule(house: House, tmp_path: Path) -> 
     with house.running("beat") as beat:
         assert beat.stop() == 0
     assert list((tmp_path / "not" / "yet").glob("beat-schedule*")) != []
+
+
+def test_a_worker_whose_metrics_port_is_taken_says_so_and_works(
+    house: House, shop_sandbox: SandboxClient, redis_client: Redis
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        house.more["NOTIFIER_METRICS_PORT"] = str(port)
+        with house.running("worker") as worker:
+            notify_many([an_event("1")], inbox=Inbox(redis_client))
+            until(lambda: len(shop_sandbox.phone("+201001234567")) == 1, "the message is shown")
+            assert worker.says("metrics.unserved")["port"] == port

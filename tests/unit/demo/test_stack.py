@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from notifier.cli.stack import Addresses, command, environment, free_ports
+from notifier.cli.stack import WORKERS, Addresses, command, environment, free_ports, metrics_ports
 from notifier.settings import Settings, load_settings
 
 ADDRESSES = Addresses("redis://127.0.0.1:7001/0", "http://127.0.0.1:7002", "http://127.0.0.1:7003")
@@ -37,3 +37,13 @@ def test_children_run_in_this_very_python() -> None:
 
 def test_free_ports_differ() -> None:
     assert len(set(free_ports(20))) == 20
+
+
+def test_every_child_with_metrics_has_a_port_of_its_own() -> None:
+    given = metrics_ports(9100)
+    assert given == {
+        "worker-intake": {"NOTIFIER_METRICS_PORT": "9100"},
+        "worker-channels": {"NOTIFIER_METRICS_PORT": "9101"},
+        "beat": {"NOTIFIER_METRICS_PORT": "9102"},
+    }
+    assert metrics_ports(0) == {name: {} for name in (*WORKERS, "beat")}
