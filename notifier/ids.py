@@ -12,3 +12,8 @@ LENGTH = 32
 def new_id() -> str:
     """32 lower-case hexadecimal characters: 48 bits of Unix milliseconds, then 80 random bits. Under 2 us."""
     return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+
+
+def made_at(id_: str) -> int:
+    """When an id was made, in Unix milliseconds."""
+    return int(id_[:12], 16)

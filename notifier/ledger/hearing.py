@@ -3,6 +3,7 @@
 
 Neighbours are counted by id: ids grow with time, and a lane is worked off by age, so what was made between two messages
 was accepted about when they were. That costs a stretch of the primary key, and no index of everything by acceptance.
+Of a long stretch (a quiet lane among busy ones) only the beginning is read, and what it holds stands for the rest.
 """
 
 from __future__ import annotations
@@ -12,25 +13,33 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
+from notifier.ids import made_at
 from notifier.ledger.instants import from_us, from_us_or_none, to_us
 from notifier.ledger.schema import NEVER_HEARD
 from notifier.ledger.statements import Rows, Statement
-from notifier.policy.hearing import Unheard, Window
+from notifier.policy.hearing import Neighbours, Unheard, Window
 
-MOST_UNHEARD = 500
+MOST_UNHEARD = 2000
 """The newest so many are looked at: what was lost before them does not matter, for the last loss decides."""
+
+MOST_SCANNED = 5000
+"""So much of a stretch is read: at five million rows a stretch of weeks would be all of them."""
 
 _UNHEARD = Statement(
     f"""
     SELECT id, accepted_at FROM delivery WHERE {NEVER_HEARD} AND lane = :lane AND accepted_at <= :until
     ORDER BY accepted_at DESC LIMIT {MOST_UNHEARD}"""
 )
+# LATERAL is PostgreSQL's, so each figure is a subquery of its own over the same rows, which are in the cache by then.
+_STRETCH = f"""(
+        SELECT d.id, d.lane, coalesce(d.sent_at, d.delivered_at, d.read_at, d.failed_at) AS heard_at, d.accepted_at
+        FROM delivery d WHERE d.id >= r.first_id AND d.id <= r.last_id ORDER BY d.id LIMIT {MOST_SCANNED}
+    ) AS stretch"""
 _NEIGHBOURS = Statement(
-    """
-    SELECT (SELECT count(*) FROM (
-        SELECT 1 FROM delivery d WHERE d.id >= r.first_id AND d.id <= r.last_id AND d.lane = :lane
-            AND d.accepted_at IS NOT NULL LIMIT :most
-    ) AS neighbour) FROM ({rows}) AS r ORDER BY r.number""",
+    f"""
+    SELECT (SELECT count(*) FROM {_STRETCH} WHERE lane = :lane AND accepted_at IS NOT NULL AND heard_at IS NOT NULL),
+        (SELECT max(id) FROM {_STRETCH})
+    FROM ({{rows}}) AS r ORDER BY r.number""",
     Rows(number="integer", first_id="text", last_id="text"),
 )
 _MISSING = Statement(
@@ -62,12 +71,19 @@ def unheard(conn: Connection, lane: str, until: datetime) -> list[Unheard]:
     return [Unheard(found, from_us(at)) for found, at in _UNHEARD.run(conn, lane=lane, until=to_us(until))]
 
 
-def neighbours(conn: Connection, lane: str, windows: Sequence[Window], most: int) -> list[int]:
-    """How many deliveries of the lane were accepted about then, for each window; counts no further than `most`."""
+def neighbours(conn: Connection, lane: str, windows: Sequence[Window]) -> list[Neighbours]:
+    """What the lane had accepted about then and heard of, for each window; of a long one, of its beginning."""
     if not windows:
         return []
     rows = [{"number": number, "first_id": one.first_id, "last_id": one.last_id} for number, one in enumerate(windows)]
-    return [count for (count,) in _NEIGHBOURS.run(conn, rows, lane=lane, most=most)]
+    found = _NEIGHBOURS.run(conn, rows, lane=lane)
+    return [Neighbours(heard, share_read(one, last)) for one, (heard, last) in zip(windows, found, strict=True)]
+
+
+def share_read(window: Window, last_read: str) -> float:
+    """How much of a stretch was read, up to this id: ids begin with the millisecond in which they were made."""
+    begin, read, end = (made_at(one) for one in (window.first_id, last_read, window.last_id))
+    return 1.0 if last_read == window.last_id else max(read - begin, 1) / max(end - begin, 1)
 
 
 def missing(conn: Connection, lane: str, before: datetime, since: datetime, limit: int) -> list[tuple[str, str]]:

@@ -27,7 +27,20 @@ class Window:
 
     first_id: str
     last_id: str
+    since: datetime
     until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """How many of a window's neighbours were heard of. scanned: the share of the window that was looked at."""
+
+    heard: int
+    scanned: float
+
+    @property
+    def estimate(self) -> float:
+        return self.heard / self.scanned
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +52,25 @@ class HearingRules:
 
     @property
     def room(self) -> int:
-        """Among so many neighbours `floor` unheard are a loss; among more they are an accident."""
-        return ceil(self.floor / self.share)
+        """Beside so many that were heard of, `floor` unheard are a loss; beside more they are an accident."""
+        return ceil(self.floor / self.share) - self.floor
 
 
-def windows(unheard: Sequence[Unheard], floor: int) -> list[Window]:
-    """Every `floor` of them in a row. unheard: newest first, as the result."""
+def windows(unheard: Sequence[Unheard], floor: int, most: int) -> list[Window]:
+    """Every `floor` of them in a row; of those `most` at most, the shortest: a loss is where they stand close together.
+
+    unheard: newest first, as the result.
+    """
     found = []
     for start in range(len(unheard) - floor + 1):
         those = unheard[start : start + floor]
         ids = [one.delivery_id for one in those]
-        found.append(Window(min(ids), max(ids), those[0].accepted_at))
-    return found
+        found.append(Window(min(ids), max(ids), those[-1].accepted_at, those[0].accepted_at))
+    shortest = sorted(found, key=lambda one: one.until - one.since)[:most]
+    return sorted(shortest, key=lambda one: one.until, reverse=True)
 
 
-def last_loss(found: Sequence[Window], neighbours: Sequence[int], rules: HearingRules) -> datetime | None:
-    """Until when receipts were lost last; None: they flow. neighbours: of each window, all that was accepted in it."""
-    return next(
-        (one.until for one, count in zip(found, neighbours, strict=True) if count <= rules.room),
-        None,
-    )
+def last_loss(found: Sequence[Window], neighbours: Sequence[Neighbours], rules: HearingRules) -> datetime | None:
+    """Until when receipts were lost last; None: they flow. neighbours: of each window, as the result newest first."""
+    losses = (one.until for one, beside in zip(found, neighbours, strict=True) if beside.estimate <= rules.room)
+    return next(losses, None)

@@ -202,6 +202,6 @@ def test_receipts_sweeps_and_stories_read_by_index(loaded: Ledger) -> None:
         sweeps.nearing_expiry(conn, ["lane1"], NOW, NOW + HOUR + timedelta(seconds=1), 500)
         sweeps.forget_bodies(conn, NOW - HOUR, 500)
         hearing.unheard(conn, "lane1", NOW)
-        hearing.neighbours(conn, "lane1", [Window("d1", "d200", NOW)], 26)
+        hearing.neighbours(conn, "lane1", [Window("d1", "d200", NOW, NOW)])
         stories.story(conn, "o5", "shop1")
     assert_no_scan(seen, 19)

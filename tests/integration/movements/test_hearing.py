@@ -14,6 +14,7 @@ from notifier.ledger import hearing, steps
 from notifier.ledger.instants import to_us
 from notifier.ledger.schema import delivery
 from notifier.loops import receipts_once
+from notifier.policy.hearing import Neighbours, Window, windows
 from notifier.sweeps import sweep
 from notifier.telling.lanes import overview
 from tests.fixtures.drains import Scripted, deliveries_of, drain_of, due, notification_row, run
@@ -88,6 +89,22 @@ def test_five_among_more_neighbours_than_the_share_allows_are_an_accident(
     odd = [made[place] for place in (0, 6, 12, 18, last)]
     hear_of(world, [one for one in made if one not in odd])
     assert ears(world, LATER) == Hearing(lost_until, 5 / (last + 1))
+
+
+@pytest.mark.parametrize(("heard", "lost"), [(20, True), (21, False)])
+def test_neighbours_are_those_made_between_them(world: World, heard: int, lost: bool) -> None:
+    made = carry(world, 5 + heard)
+    with world.ledger.begin() as conn:
+        ids = [f"{place + 1000:012x}{one.delivery.id[12:]}" for place, one in enumerate(made)]
+        for one, new in zip(made, ids, strict=True):
+            conn.execute(sa.update(delivery).where(delivery.c.id == one.delivery.id).values(id=new))
+        unheard = (ids[0], *ids[-4:])
+        rows = [steps.ReceiptRow(one, "sent", NOW, None) for one in ids if one not in unheard]
+        steps.receive(conn, rows, NOW)
+        [window] = windows(hearing.unheard(conn, "nile-wa", LATER), 5, 9)
+        whole = hearing.neighbours(conn, "nile-wa", [window])
+    assert whole == [Neighbours(heard, 1.0)]
+    assert (ears(world, LATER).lost_until is not None) == lost
 
 
 def test_what_was_accepted_after_the_loss_is_silent_as_ever(world: World) -> None:
@@ -182,3 +199,12 @@ def test_lanes_show_the_newest_receipt_and_until_when_they_were_lost(world: Worl
     assert newest_receipts(world.runtime.redis, "notifier:") == {"nile-wa": NOW + MINUTE}
     row = next(row for row in overview(world.runtime, LATER).lanes if row.lane == "nile-wa")
     assert (row.newest_receipt, row.lost_until, row.unheard_share) == (NOW + MINUTE, NOW + MINUTE, 1.0)
+
+
+def test_of_a_long_stretch_the_beginning_stands_for_the_rest() -> None:
+    window = Window(f"{0:012x}a", f"{1000:012x}z", NOW, NOW)
+    assert [hearing.share_read(window, last) for last in (f"{100:012x}m", window.last_id, window.first_id)] == [
+        0.1,
+        1.0,
+        0.001,
+    ]
