@@ -296,6 +296,11 @@ class Settings(BaseSettings):
         return self.redis_url or _running(self.data_dir).get("redis_url") or "redis://127.0.0.1:6379/0"
 
     @property
+    def gateway_url(self) -> str:
+        """The gateway of this machine: what a running `notifier up` wrote down, else as configured."""
+        return _running(self.data_dir).get("gateway_url") or f"http://{self.gateway_host}:{self.gateway_port}"
+
+    @property
     def celery_url(self) -> str:
         return self.broker_url or self.road_url
 

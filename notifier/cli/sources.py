@@ -83,13 +83,18 @@ def check(name: str | None, as_json: bool) -> None:
     runtime = open_stores_for_command()
     wanted = [_named(runtime.sources.values(), name)] if name else list(runtime.sources.values())
     settings, aside = runtime.settings, runtime.quarantine.list(QUARANTINED)
-    gateway = f"http://{settings.gateway_host}:{settings.gateway_port}"
     found = []
     for one in wanted:
         with runtime.ledger.read() as conn:
             heard_at = orders.heard_at(conn, one.shop)
         situation = Situation(
-            settings.public_url, gateway, heard_at, aside, runtime.clock(), unsigned_post, runtime.look_ups.line
+            settings.public_url,
+            settings.gateway_url,
+            heard_at,
+            aside,
+            runtime.clock(),
+            unsigned_post,
+            runtime.look_ups.line,
         )
         found += [(f"{one.shop}/{one.name}", finding) for finding in findings(one, situation)]
     if as_json:

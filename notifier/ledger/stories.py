@@ -155,8 +155,8 @@ def _names(value: type[Any]) -> tuple[str, ...]:
 _EVENTS = Statement(
     " UNION ".join(
         f"""SELECT {_columns(StoryEvent, "e")} FROM order_event e
-        WHERE e.shop IN ({{ids}}) AND e.{column} = :order"""
-        for column in ("order_id", "order_number")
+        WHERE e.shop IN ({{ids}}) AND {named}"""
+        for named in ("e.order_id = :order", "e.order_number IN (:order, :with_sign)")
     )
     + " ORDER BY received_at, id"
 )
@@ -194,9 +194,12 @@ def order_of(conn: Connection, shop: str, event_id: str) -> str | None:
 
 
 def story(conn: Connection, order: str, shop: str | None = None) -> Story:
-    """All about an order id or order number, in one shop or (None) in all; empty lists when nobody knows it."""
+    """All about an order id or order number, in one shop or (None) in all; empty lists when nobody knows it.
+
+    Shopify's order is called #1001, and nobody types the sign: in a shell it begins a comment.
+    """
     shops = [shop] if shop is not None else [found for (found,) in _SHOPS.run(conn)]
-    events = _read(StoryEvent, _EVENTS.run(conn, order=order, ids=to_json(shops)))
+    events = _read(StoryEvent, _EVENTS.run(conn, order=order, with_sign=f"#{order}", ids=to_json(shops)))
     notifications = _read(StoryNotification, _of(conn, _NOTIFICATIONS, [event.id for event in events]))
     ids = [one.id for one in notifications]
     deliveries = _read(StoryDelivery, _of(conn, _DELIVERIES, ids))

@@ -31,4 +31,9 @@ def _body(item: Quarantined) -> dict[str, Any]:
 
 
 def _is_of(event: Mapping[str, Any], order: str, shop: str | None) -> bool:
-    return order in (str(event.get("order_id")), str(event.get("order_number"))) and shop in (None, event.get("shop"))
+    named = (
+        str(event.get("order_id")),
+        str(event.get("order_number")),
+        str(event.get("order_number")).removeprefix("#"),
+    )
+    return order in named and shop in (None, event.get("shop"))

@@ -387,6 +387,13 @@ def test_settings_do_not_change_once_they_are_loaded() -> None:
     assert isinstance(found, Settings)
 
 
+def test_the_gateway_of_a_running_house_is_found_where_it_says_it_is(tmp_path: Path) -> None:
+    found = load_settings(data_dir=tmp_path, gateway_port=8090)
+    assert found.gateway_url == "http://127.0.0.1:8090"
+    runtime_file(tmp_path).write_text(json.dumps({"gateway_url": "http://127.0.0.1:40123"}))
+    assert found.gateway_url == "http://127.0.0.1:40123"
+
+
 def test_a_slip_in_the_name_of_a_variable_is_refused_with_what_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFIER_REDIS_ULR", "redis://127.0.0.1:6379/0")
     monkeypatch.setenv("NOTIFIER_DRAIM__LEASE", "60s")

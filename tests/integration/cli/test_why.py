@@ -52,6 +52,13 @@ def test_a_told_customer_is_told_of_first(either: Terminal, ledger: Ledger) -> N
     ]
 
 
+def test_the_sign_before_a_number_need_not_be_typed(either: Terminal, ledger: Ledger) -> None:
+    with ledger.begin() as conn:
+        queue(conn, event={"order_id": "5678", "order_number": "#1001"})
+    found = [either.json("why", order)["orders"] for order in ("1001", "#1001", "5678")]
+    assert [one["order_number"] for (one,) in found] == ["#1001"] * 3
+
+
 def test_the_walk_of_the_plan_is_printed_as_explain_prints_it(either: Terminal) -> None:
     event = an_order_event(customer={"phone": "+201001234567", "country": "EG"})
     either.run("ingest", "-", stdin=as_lines(event, event))

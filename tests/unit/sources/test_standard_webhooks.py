@@ -38,6 +38,13 @@ def test_the_signature_is_the_one_of_the_specification() -> None:
     assert by_hand("msg_1", "1793871000", BODY, KEY) == "Iq7PF2SWzHXdAZr9+Z/EXVh7gbohWii3reGcmCqS86w="
 
 
+def test_the_published_vector_of_svix_and_the_specification_is_believed_and_made() -> None:
+    secret, body, at = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b'{"test": 2432232314}', 1614265330
+    headers = sign("msg_p5jXN8AQM9LWM0D4loKWxJek", datetime.fromtimestamp(at, UTC), body, secret)
+    assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+    assert doubt(body, headers, [secret], datetime.fromtimestamp(at, UTC)) is None
+
+
 def test_what_is_signed_is_believed_with_or_without_the_prefix_of_the_secret() -> None:
     headers = sign("msg_1", NOW, BODY, SECRET)
     assert doubt(BODY, headers, [SECRET], NOW) is None
