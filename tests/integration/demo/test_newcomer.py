@@ -80,7 +80,7 @@ class House:
 def house(tmp_path: Path) -> Iterator[House]:
     place = tmp_path
     table = tomllib.loads((ROOT / "config/notifier.toml").read_text(encoding="utf-8"))
-    secrets = {}
+    secrets: dict[str, str] = {}
     for page in PAGES:
         table = merged(table, tomllib.loads(blocks(page, "toml")[0]))
         (setting_up,) = [block for block in blocks(page, "sh") if "up --sandbox" in block]
