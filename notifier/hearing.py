@@ -45,6 +45,16 @@ def hear(conn: Connection, lane: str, now: datetime, fallback: FallbackSettings)
     return Hearing(max(ends, default=None), rules.floor / (rules.floor + beside[0].estimate) if found else 0.0)
 
 
+def heard_until(redis: Redis, prefix: str, now: datetime) -> datetime:
+    """Up to when all that providers told our gateway has been applied: the time of the oldest body in the stream.
+
+    A batch whose reader died waits for `inbox.reclaim_after`, and its receipts are no silence. Raises RoadUnavailable.
+    """
+    with road("looking for waiting receipts"):
+        first: Any = redis.xrange(f"{prefix}receipts", count=1)
+    return min([now, *(datetime.fromtimestamp(int(id_.split(b"-")[0]) / 1000, UTC) for id_, _ in first)])
+
+
 def note_heard(redis: Redis, prefix: str, newest: Mapping[str, datetime]) -> None:
     """Remembers how new the newest receipt of each lane is, by the provider's clock. Raises RoadUnavailable."""
     if newest:

@@ -16,7 +16,7 @@ from notifier import telemetry
 from notifier.asking import ask_after_silence
 from notifier.channels.contract import ReceiptUpdate
 from notifier.follow import carry_on
-from notifier.hearing import Hearing, hear
+from notifier.hearing import Hearing, hear, heard_until
 from notifier.inbox import RoadUnavailable
 from notifier.ledger import Connection, LedgerUnavailable, breakers, claims, followups, steps
 from notifier.ledger import receipts as ledger_receipts
@@ -171,7 +171,8 @@ def fall_back_silent(runtime: Runtime, now: datetime, report: SweepReport) -> No
     Safe because silence is counted from the template's TTL plus a buffer: after it the provider drops the message.
     What was accepted and is not even `sent` is no silence (`decide_unknown`): that receipt comes for a phone that is
     off as well, and without it the others may be lost on the same way. Where receipts were lost while it was on its way
-    (hearing.py), nobody knows, and `fallback.unknown` decides.
+    (hearing.py), nobody knows, and `fallback.unknown` decides. While a receipt that came before the end of its time
+    waits in our own stream, nothing is decided.
     """
     lost: dict[str, Hearing] = {}
     by_silence = _ending(runtime, Reason.SILENT, now)
@@ -185,7 +186,7 @@ def fall_back_silent(runtime: Runtime, now: datetime, report: SweepReport) -> No
         by_loss(conn, unheard, page)
         by_silence(conn, sorted(set(found) - set(unheard)), page)
 
-    _pages(runtime, report, now, select.silent, end)
+    _pages(runtime, report, heard_until(runtime.redis, runtime.settings.key_prefix, now), select.silent, end)
 
 
 def _heard(conn: Connection, runtime: Runtime, lane: str, now: datetime) -> Hearing:
@@ -216,8 +217,9 @@ def decide_unknown(runtime: Runtime, now: datetime, report: SweepReport) -> None
 
     again = runtime.settings.fallback.unknown == "resend"
     act = resend if again else _ending(runtime, Reason.UNKNOWN_OUTCOME, now)
-    _pages(runtime, report, now, select.undecided, act)
-    _pages(runtime, report, now, select.unheard, _ending(runtime, Reason.UNKNOWN_OUTCOME, now))
+    until = heard_until(runtime.redis, runtime.settings.key_prefix, now)
+    _pages(runtime, report, until, select.undecided, act)
+    _pages(runtime, report, until, select.unheard, _ending(runtime, Reason.UNKNOWN_OUTCOME, now))
 
 
 def leave_stopped_senders(runtime: Runtime, now: datetime, report: SweepReport) -> None:

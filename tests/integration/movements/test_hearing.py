@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Event
 
 import pytest
@@ -15,6 +15,7 @@ from notifier.ledger.instants import to_us
 from notifier.ledger.schema import delivery
 from notifier.loops import receipts_once
 from notifier.policy.hearing import Neighbours, Window, windows
+from notifier.streams import Receipts
 from notifier.sweeps import sweep
 from notifier.telling.lanes import overview
 from tests.fixtures.drains import Scripted, deliveries_of, drain_of, due, notification_row, run
@@ -148,6 +149,27 @@ def test_a_receipt_that_comes_after_all_tells(world: World) -> None:
     silence(world)
     receive(world, webhook(status("delivered", "nobody", ref=off.delivery.id)))
     assert notification_row(world, off.notification.id)["state"] == "told"
+
+
+def test_while_a_receipt_of_its_time_waits_in_our_stream_no_silence_is_decided(world: World) -> None:
+    """Its reader died, and the batch waits until another takes it over; the sweep sent the SMS meanwhile."""
+    off = carry(world, 1)
+    hear_of(world, off)
+    now = datetime.now(UTC)
+    with world.ledger.begin() as conn:
+        conn.execute(sa.update(delivery).values(fallback_at=to_us(now + MINUTE)))
+    Receipts(world.runtime.redis, "notifier:").append("meta", webhook(status("delivered", "x", ref=off[0].delivery.id)))
+    assert silence(world, now + 2 * MINUTE) == {}
+    receipts_once(world.runtime, Event())
+    assert silence(world, now + 2 * MINUTE) == {}
+    assert notification_row(world, off[0].notification.id)["state"] == "told"
+
+
+def test_what_came_after_the_end_of_its_time_holds_up_nothing(world: World) -> None:
+    off = carry(world, 1)
+    hear_of(world, off)
+    Receipts(world.runtime.redis, "notifier:").append("meta", webhook(status("delivered", "nobody's")))
+    assert silence(world, datetime.now(UTC) + HOUR) == {"expire": 1}
 
 
 def test_receipts_that_were_lost_with_an_emptied_server_are_no_silence(world: World) -> None:
