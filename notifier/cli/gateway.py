@@ -16,12 +16,14 @@ def gateway(host: str | None, port: int | None) -> None:
     """
     import uvicorn
 
+    from notifier.gateway.patience import PatientProtocol
     from notifier.settings import load_settings
 
     settings = load_settings()
     uvicorn.run(
         "notifier.gateway:app",
         factory=True,
+        http=PatientProtocol,
         host=host or settings.gateway_host,
         port=settings.gateway_port if port is None else port,
         log_config=None,

@@ -30,5 +30,5 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as corpus:
         for number, sample in enumerate(PARSER.samples):
             (Path(corpus) / str(number)).write_bytes(sample)
-        atheris.Setup([sys.argv[0], *sys.argv[2:], corpus], try_one)
+        atheris.Setup([sys.argv[0], *sys.argv[2:], f"-artifact_prefix={corpus}/", corpus], try_one)
         atheris.Fuzz()
