@@ -3,6 +3,7 @@
 pytest_plugins = [
     "tests.fixtures.redis_server",
     "tests.fixtures.postgres",
+    "tests.fixtures.rabbitmq",
     "tests.fixtures.ledger",
     "tests.fixtures.sandbox",
     "tests.fixtures.runtime",

@@ -9,6 +9,7 @@ import pytest
 
 from notifier.ledger import Ledger, open_ledger, upgrade
 from notifier.sandbox.testing import SandboxClient
+from tests.integration.workers.brokers import purge
 from tests.integration.workers.processes import House
 
 
@@ -19,6 +20,15 @@ def house(tmp_path: Path, redis_url: str, shop_sandbox: SandboxClient) -> House:
     upgrade(upgraded)
     upgraded.dispose()
     return made
+
+
+@pytest.fixture(params=["redis", "rabbitmq"])
+def either_house(request: pytest.FixtureRequest, house: House) -> House:
+    """The house with Redis, or with RabbitMQ, as Celery's broker. Redis is the road in both."""
+    if request.param == "rabbitmq":
+        house.more["NOTIFIER_BROKER_URL"] = request.getfixturevalue("rabbitmq_url")
+        purge(house.broker_url)
+    return house
 
 
 @pytest.fixture

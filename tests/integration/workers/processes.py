@@ -65,6 +65,11 @@ class House:
         return f"sqlite:///{self.place}/ledger.db"
 
     @property
+    def broker_url(self) -> str:
+        """Celery's broker: the road's Redis, unless the house was given another."""
+        return self.more.get("NOTIFIER_BROKER_URL", self.redis_url)
+
+    @property
     def env(self) -> dict[str, str]:
         ours = {name: value for name, value in os.environ.items() if not name.startswith(("NOTIFIER_", "CELERY_"))}
         return ours | {
