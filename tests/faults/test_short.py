@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from datetime import UTC, datetime, timedelta
 from functools import reduce
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from tests.faults import kinds
 from tests.faults.house import Database
 from tests.faults.incidents import FAULTS, schedule
-from tests.faults.orders import Given, generate
+from tests.faults.orders import Given, generate, readers
 from tests.faults.play import Order, play
 from tests.faults.verdict import Shown, Story, Verdict, judge
 from tests.faults.worker_entry import PLACES
@@ -34,6 +35,13 @@ def test_the_same_seed_gives_the_same_events_and_incidents() -> None:
     assert [(one.key, one.at, one.doors) for one in first] == [(one.key, one.at, one.doors) for one in second]
     planned = [schedule(3, list(FAULTS.values()), 20, 60.0) for _ in range(2)]
     assert [(one.fault.name, one.at) for one in planned[0]] == [(one.fault.name, one.at) for one in planned[1]]
+
+
+def test_load_is_made_of_readers_with_a_mark_and_an_order_of_their_own() -> None:
+    some = list(islice(readers(1), 300))
+    assert (len({one.mark for one in some}), len({one.order for one in some})) == (300, 300)
+    assert {one.expected for one in some} == {"told"}
+    assert [one.key for one in some] == [one.key for one in islice(readers(1), 300)]
 
 
 def test_faults_that_touch_the_same_do_not_overlap() -> None:
@@ -99,6 +107,7 @@ def verdict_on(*events: Given, record: list[Shown], **stories: Story) -> Verdict
         ("nobody told, not in the ledger", [], None, ["lost"]),
         ("nobody told, still under way", [], Story("active", None, None), ["lost"]),
         ("nobody told, a lost answer", [], HELD, ["unknown_decided"]),
+        ("nobody told, lost receipts", [], Story("unreached", "receipts_lost", None), ["unknown_decided"]),
         ("nobody told, and no channel was tried", [], Story("unreached", "all_channels_failed", None), ["lost"]),
         ("nobody told, overtaken by nothing", [], LATER, ["lost"]),
     ],
