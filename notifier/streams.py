@@ -14,8 +14,8 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from notifier.inbox import InboxFull, measure
-from notifier.road import load_script, road
+from notifier.inbox import DISK_TIMEOUT, InboxFull, measure
+from notifier.road import load_script, road, wait_for_disk
 
 # Bodies of webhooks are small, but there may be one of 3 MB among them; memory is the real bound.
 RECEIPTS_MAX_LENGTH = 1_000_000
@@ -265,9 +265,15 @@ class Quarantine:
 
 
 class Receipts:
-    """The door for receipts: raw webhook bodies, whose signature the gateway has checked, for the receipts worker."""
+    """The door for receipts: raw webhook bodies, whose signature the gateway has checked, for the receipts worker.
 
-    def __init__(self, redis: Redis, prefix: str, *, max_length: int = RECEIPTS_MAX_LENGTH) -> None:
+    durable: they are kept when they are on disk, as in inbox.py: a provider repeats none that it was thanked for.
+    """
+
+    def __init__(
+        self, redis: Redis, prefix: str, *, max_length: int = RECEIPTS_MAX_LENGTH, durable: bool = False
+    ) -> None:
+        self._durable = durable
         self.stream = f"{prefix}receipts"
         self._redis = redis
         self._max_length = max_length
@@ -279,8 +285,7 @@ class Receipts:
         query: the query string of the call, as it came. A repeat after a lost reply is kept twice; applying a receipt
         twice changes nothing. Raises InboxFull before anything is written; RoadUnavailable.
         """
-        with road("keeping a receipt"):
-            answer: Any = self._script(keys=[self.stream], args=[self._max_length, provider, body, query])
+        (answer,) = self._append([(provider, body, query)])
         if isinstance(answer, int):
             raise InboxFull("stream of receipts", answer, self._max_length)
 
@@ -289,10 +294,24 @@ class Receipts:
 
         Returns for each whether it was kept; False: the stream was full. Raises RoadUnavailable: perhaps some were.
         """
-        with road("keeping receipts"), self._redis.pipeline(transaction=False) as pipe:
+        return [not isinstance(answer, int) for answer in self._append(bodies)]
+
+    def _append(self, bodies: Sequence[tuple[str, bytes, str]]) -> list[Any]:
+        with road("keeping receipts"):
+            if not self._durable:
+                return self._write(self._redis, bodies)
+            # WAITAOF waits for the writes of its own connection only.
+            with self._redis.client() as connection:  # type: ignore[no-untyped-call]
+                answers = self._write(connection, bodies)
+                wait_for_disk(connection, DISK_TIMEOUT)
+                return answers
+
+    def _write(self, connection: Redis, bodies: Sequence[tuple[str, bytes, str]]) -> list[Any]:
+        with connection.pipeline(transaction=False) as pipe:
             for provider, body, query in bodies:
                 self._script(keys=[self.stream], args=[self._max_length, provider, body, query], client=pipe)
-            return [not isinstance(answer, int) for answer in pipe.execute()]
+            answers: list[Any] = pipe.execute()
+            return answers
 
 
 def _quarantined(id_: bytes, fields: Mapping[bytes, bytes]) -> Quarantined:

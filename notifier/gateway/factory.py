@@ -108,7 +108,8 @@ def app() -> FastAPI:
     telemetry.configure(settings.log_level)
     ledger = open_ledger(settings.ledger_url, pool_size=POOL)
     runtime = replace(open_runtime(settings, _leave_to_the_tick), ledger=ledger)
-    gateway = create_gateway(runtime, Receipts(runtime.redis, settings.key_prefix), signing_secrets(settings.shops))
+    receipts = Receipts(runtime.redis, settings.key_prefix, durable=settings.inbox.durable)
+    gateway = create_gateway(runtime, receipts, signing_secrets(settings.shops))
     _settle_memory()
     return gateway
 

@@ -11,6 +11,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from notifier.embedded import start_server
 from notifier.inbox import InboxFull, RoadUnavailable
 from notifier.streams import Backlog, Item, Quarantine, Receipts, StreamReader
 from tests.fixtures.redis_server import connect
@@ -297,3 +298,23 @@ def test_after_a_batch_that_could_not_be_moved_its_suspects_come_last_and_singly
     for number in range(2):
         assert values(a.read(9, None)) == [number]
         a.done([ids[number]])
+
+
+def test_durable_receipts_survive_a_killed_server(tmp_path_factory: pytest.TempPathFactory) -> None:
+    place = tmp_path_factory.mktemp("durable")
+    with start_server(place) as server, connect(server.url) as redis:
+        door = Receipts(redis, "n:", durable=True)
+        assert door.append_many([("meta", b"{}", "")] * 20) == [True] * 20
+        door.append("meta", b"{}")
+        server.kill()
+    with start_server(place) as server, connect(server.url) as redis:
+        assert redis.xlen("n:receipts") == 21
+
+
+def test_durable_receipts_without_an_append_only_file_are_not_taken(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with start_server(tmp_path_factory.mktemp("no-file")) as server, connect(server.url) as redis:
+        redis.config_set("appendonly", "no")
+        with pytest.raises(RoadUnavailable, match="Set `appendonly yes`, or durable off"):
+            Receipts(redis, "n:", durable=True).append("meta", b"{}")
