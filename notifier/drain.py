@@ -17,23 +17,21 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from math import ceil
 
 from notifier import telemetry, wake
-from notifier.carry import Carried, Triage, admit, give_back, guard, watch_portfolio
+from notifier.booking import Booked, Booking, Entry
+from notifier.carry import Carried, admit, give_back, watch_portfolio
 from notifier.channels import adapter
-from notifier.effects import store_breaker
 from notifier.events import NotifierError
 from notifier.ids import new_id
 from notifier.inbox import RoadUnavailable
 from notifier.lane_hold import HOLD, LaneHold
-from notifier.ledger import Connection, LedgerUnavailable, breakers, claims, steps
+from notifier.ledger import LedgerUnavailable
 from notifier.limits.sender import AHEAD
 from notifier.permits import Waiting
-from notifier.policy.breaker import Breaker, admits, probing
-from notifier.policy.fairness import Flow, shares
-from notifier.record import Recorded, Result, not_started, record, result_of
+from notifier.record import Result, not_started, result_of
 from notifier.runtime import Runtime
 from notifier.transport import Transport
 
@@ -47,11 +45,11 @@ CLAIM_WITHIN = timedelta(milliseconds=100)
 # The longest silence in one turn: a stop, a new wake-up and an expiring hold are seen at least this often.
 TURN = timedelta(milliseconds=200)
 
+# How often a drain without requests under way looks whether the transaction beside it has ended.
+GLANCE = timedelta(milliseconds=2)
+
 # Between two tries to record while the ledger is away.
 LEDGER_PAUSE = timedelta(seconds=1)
-
-# How long a message waits for each step up in priority: bulk of the morning goes beside the urgent of the hour.
-AGEING = timedelta(minutes=15)
 
 _OUTCOMES = ("accepted", "requeued", "failed", "unknown", "suppressed", "lost")
 
@@ -81,21 +79,23 @@ class Drain:
     report: DrainReport = field(init=False)
     _claimed: list[Carried] = field(default_factory=list)  # claimed and rendered; the recipients' limits not asked yet
     _waiting: Waiting = field(init=False)  # admitted, not started
+    _booking: Booking = field(init=False)
     _results: list[Result] = field(default_factory=list)
     _oldest_result: float = 0.0  # monotonic, as the next
     _claimed_at: float = 0.0
-    _probing: bool = False  # a breaker of the lane is half open
     _doubtful: bool = False  # a commit failed: perhaps only its reply, and the ledger holds claims that we never saw
 
     def __post_init__(self) -> None:
         self.report = DrainReport(self.lane)
         self._waiting = Waiting(self.lane, self.runtime.limiter, self.owner)
+        self._booking = Booking(self.runtime, self.lane, self.owner, self.transport.interrupt)
 
     @property
     def busy(self) -> bool:
         """Something of ours is under way."""
         doubtful = self.closing and self._doubtful
-        return bool(self.unstarted or self._results or self.transport.in_flight or doubtful)
+        under_way = self.transport.in_flight or self._booking.under_way
+        return bool(self.unstarted or self._results or under_way or doubtful)
 
     @property
     def unstarted(self) -> int:
@@ -103,13 +103,18 @@ class Drain:
         return len(self._claimed) + len(self._waiting)
 
     @property
+    def _nothing_to_do(self) -> bool:
+        """Nothing to start or to hear: a transaction may as well be waited for."""
+        return not (self.unstarted or self.transport.in_flight)
+
+    @property
     def _settled(self) -> bool:
         """Nothing that we know of can still change: all is in `_results`, or recorded."""
-        return self.closing and not (self.unstarted or self.transport.in_flight)
+        return self.closing and self._nothing_to_do and not self._booking.under_way
 
     def turn(self) -> None:
         """One step: record and claim when it is time to, start what is ripe, wait for the next thing to happen."""
-        begun, claimed, before = time.monotonic(), self.report.claimed, Counter(self.report.outcomes)
+        self.collect(wait=self._nothing_to_do)
         room = self._room()
         if room or self._must_record():
             self._transact(room)
@@ -117,7 +122,6 @@ class Drain:
         self._start()
         self.listen(self._pause())
         self.report.turns += 1
-        self._note(claimed, before, time.monotonic() - begun)
 
     def release(self) -> None:
         """Hands back what was not started, with its permits and tokens: those requests cannot have left."""
@@ -131,6 +135,10 @@ class Drain:
         except RoadUnavailable as error:  # permits are void then, and tokens come back by themselves
             telemetry.note("road.away", where="drain", wait=0.0, error=error)
 
+    def close(self) -> None:
+        """Ends what was opened for this drain alone."""
+        self._booking.close()
+
     def forget(self) -> None:
         """Everything is recorded: drops what only the sweeps after a death would ask for."""
         try:
@@ -141,9 +149,8 @@ class Drain:
     def settle(self) -> None:
         """Records what came back, now."""
         if self._results:
-            begun, before = time.monotonic(), Counter(self.report.outcomes)
             self._transact(0)
-            self._note(self.report.claimed, before, time.monotonic() - begun)
+            self.collect(wait=True)
 
     def listen(self, pause: timedelta) -> None:
         """Takes the answers that come in within the pause; without requests in flight, waits for a stop."""
@@ -158,7 +165,7 @@ class Drain:
 
     def _room(self) -> int:
         """How many deliveries to claim now: what the limiter can admit within AHEAD, and the provider take at once."""
-        if not self.hungry or self.closing or time.monotonic() < self._waiting.wait_until:
+        if not self.hungry or self.closing or self._booking.under_way or time.monotonic() < self._waiting.wait_until:
             return 0
         settings = self.runtime.settings
         admitted = ceil(settings.senders[self.lane].rate * AHEAD.total_seconds()) + 1
@@ -174,77 +181,59 @@ class Drain:
         return max(0, min(settings.drain.batch, admitted - held, free))
 
     def _must_record(self) -> bool:
+        if self._booking.under_way:
+            return False
         if not self._results:
             return self._doubtful and self._settled
         aged = time.monotonic() - self._oldest_result >= RECORD_WITHIN.total_seconds()
         return aged or self.closing or not (self.transport.in_flight or self._waiting.ripening)
 
     def _transact(self, room: int) -> None:
-        """Records what came back and claims up to `room` of what may go next: one transaction, one commit."""
-        runtime, now, doubtful = self.runtime, self.runtime.clock(), self._doubtful
-        after, triage, claimed, hungry = Recorded(), Triage(), 0, self.hungry
+        """Records what came back and claims up to `room` of what may go next: one transaction, one commit.
+
+        Beside the requests that are under way; where there are none, nothing could be done meanwhile.
+        """
         if room:
             self._waiting.open()
-        self._doubtful = True
-        with runtime.ledger.begin() as conn:
-            if self._results:
-                after = record(conn, runtime, self.lane, self._results, now, owner=self.owner, probing=self._probing)
-            if doubtful and self._settled:
-                self._hand_back_orphans(conn, now)
-                doubtful = False
-            if room:
-                self._claimed_at = time.monotonic()
-                claimed, hungry, triage = self._claim(conn, room, now)
-        self._doubtful = doubtful
+            # The flag goes before we read: an event planned after our read finds it gone and asks for a new drain.
+            # Removed after the read, it would swallow the wake-up of whatever came in between.
+            wake.answered(self.runtime.redis, self.runtime.settings.key_prefix, self.lane)
+            self._claimed_at = time.monotonic()
+        entry = Entry(self._results, room, self.runtime.clock(), orphans=self._doubtful and self._settled)
+        self._results = []
+        self._booking.begin(entry)
+        self.collect(wait=self._nothing_to_do)
+
+    def collect(self, *, wait: bool) -> None:
+        """Takes up what the transaction beside us came to, when it has ended. Raises LedgerUnavailable."""
+        try:
+            booked = self._booking.take(wait=wait)
+        except BaseException:
+            # Perhaps only the reply of its commit was lost; what is recorded a second time loses and changes nothing.
+            self._results[:0] = self._booking.entry.results
+            self._doubtful = True
+            raise
+        if booked is not None:
+            self._take_up(booked)
+
+    def _take_up(self, booked: Booked) -> None:
+        entry, after, triage = booked.entry, booked.recorded, booked.triage
+        self._doubtful = self._doubtful and not entry.orphans
         # What was recorded may have unblocked a later message of the same order, which a claim passes over until then.
-        self.hungry = hungry or bool(self._results)
-        self._results.clear()
-        self._claimed.extend(triage.ready)
+        self.hungry = bool(entry.results) or (self.hungry if booked.more is None else booked.more)
+        if self.closing:  # the end came meanwhile
+            self._results.extend(Result.released(carried) for carried in triage.ready)
+        else:
+            self._claimed.extend(triage.ready)
         if after.slowed:
             self._waiting.void()
-        self.report.claimed += claimed
-        self.report.outcomes.update(after.counts)
-        self.report.outcomes.update(suppressed=triage.suppressed, failed=triage.failed)
-        runtime.wake(after.lanes | triage.lanes)
-
-    def _claim(self, conn: Connection, room: int, now: datetime) -> tuple[int, bool, Triage]:
-        """Claims what the breakers admit, and guards it: how many, whether more may be due, what is ready.
-
-        A probe is noted as such only once there is a message for it: one that a guard held back would use it up.
-        """
-        runtime = self.runtime
-        standing = breakers.breakers(conn)
-        own = next((one for one in standing if one.kind == "lane" and one.name == self.lane), None)
-        verdict = admits(own, now) if own else "all"
-        lease_until = now + runtime.settings.drain.lease
-        batch = self._take(conn, {"all": room, "probe": 1, "none": 0}[verdict], now, lease_until)
-        triage = guard(conn, runtime, batch, standing, now, lease_until)
-        probe = own if verdict == "probe" and triage.ready else None
-        probes = [*triage.probes, *([probe] if probe else [])]
-        for one in probes:
-            store_breaker(conn, probing(one, now, runtime.settings.breaker.cool_down), now, "drain")
-        self._probing = bool(probes) or any(one.state == "half_open" and self._concerned(one) for one in standing)
-        return len(batch), bool(batch) and probe is None, triage
-
-    def _take(self, conn: Connection, wanted: int, now: datetime, lease_until: datetime) -> list[claims.Claimed]:
-        """Due deliveries by priority, age and fairness between shops."""
-        if not wanted:
-            return []
-        flows = [Flow(one.priority, one.shop, one.oldest_due) for one in claims.flows(conn, self.lane, now)]
-        quotas = [claims.Quota(one.priority, one.shop, one.count) for one in shares(flows, wanted, now, AGEING)]
-        return claims.claim(conn, self.lane, quotas, self.owner, now, lease_until)
-
-    def _concerned(self, breaker: Breaker) -> bool:
-        return breaker.name == self.lane or breaker.name.endswith(f"@{self.lane}")
-
-    def _hand_back_orphans(self, conn: Connection, now: datetime) -> None:
-        """After a commit whose reply was lost: what the ledger counts as ours, and we never saw, was never started."""
-        orphans = [
-            steps.Requeue(found, due_at, "released", "", "", attempt=False)
-            for found, due_at in claims.claims_of(conn, self.owner)
-        ]
-        if orphans:
-            steps.requeue(conn, orphans, now, "drain", self.owner)
+        done = after.counts + Counter(suppressed=triage.suppressed, failed=triage.failed)
+        self.report.claimed += booked.claimed
+        self.report.outcomes.update(done)
+        if done or booked.claimed:
+            ends = {name: done[name] for name in _OUTCOMES}
+            telemetry.note("drain.turn", lane=self.lane, claimed=booked.claimed, **ends, seconds=booked.seconds)
+        self.runtime.wake(after.lanes | triage.lanes)
 
     def _admit(self) -> None:
         """Asks the limits of the recipients; who is denied is recorded with the next results."""
@@ -284,24 +273,15 @@ class Drain:
         nexts = [moment + TURN.total_seconds()]
         if self._waiting.next_at is not None:
             nexts.append(self._waiting.next_at)
-        if self._results:
+        if self._booking.under_way and not self.transport.in_flight:  # it can only ring who listens to requests
+            nexts.append(moment + GLANCE.total_seconds())
+        if self._results and not self._booking.under_way:
             nexts.append(moment if self._must_record() else self._oldest_result + RECORD_WITHIN.total_seconds())
         if self.hungry and self._waiting.wait_until > moment:
             nexts.append(self._waiting.wait_until)
         if self._room() or not (self.busy or (self.hungry and not self.closing)):
             nexts.append(moment)
         return timedelta(seconds=max(0.0, min(nexts) - moment))
-
-    def _note(self, claimed_before: int, before: Counter[str], seconds: float) -> None:
-        done = self.report.outcomes - before
-        if done or self.report.claimed > claimed_before:
-            telemetry.note(
-                "drain.turn",
-                lane=self.lane,
-                claimed=self.report.claimed - claimed_before,
-                **{name: done[name] for name in _OUTCOMES},
-                seconds=seconds,
-            )
 
 
 def drain(runtime: Runtime, lane: str, transport: Transport, stop: threading.Event) -> DrainReport:
@@ -319,6 +299,7 @@ def drain(runtime: Runtime, lane: str, transport: Transport, stop: threading.Eve
                 _work(work, hold, end)
             finally:
                 hold.let_go()
+            work.collect(wait=True)
             # Asked while we held the lane: whoever came for it was sent away, so it is ours to go on or to ask again.
             work.hungry = work.hungry or wake.is_asked(runtime.redis, runtime.settings.key_prefix, lane)
             if not work.hungry:
@@ -341,10 +322,6 @@ def _work(work: Drain, hold: LaneHold, end: float) -> None:
     runtime = work.runtime
     kept = time.monotonic()
     while not work.closing:
-        if work.hungry:
-            # The flag goes before we read: an event planned after our read finds it gone and asks for a new drain.
-            # Removed after the read, it would swallow the wake-up of whatever came in between.
-            wake.answered(runtime.redis, runtime.settings.key_prefix, work.lane)
         work.turn()
         moment = time.monotonic()
         if moment - kept > HOLD.total_seconds() / 3:
@@ -376,14 +353,17 @@ def _finish(work: Drain) -> None:
     work.closing = True
     work.release()
     last = time.monotonic() + work.runtime.settings.drain.lease.total_seconds()
-    while work.busy:
-        try:
-            work.turn()
-        except LedgerUnavailable as error:
-            if time.monotonic() > last:
-                raise
-            telemetry.note("ledger.away", where="drain", wait=LEDGER_PAUSE.total_seconds(), error=error)
-            _listen_on(work, LEDGER_PAUSE)
+    try:
+        while work.busy:
+            try:
+                work.turn()
+            except LedgerUnavailable as error:
+                if time.monotonic() > last:
+                    raise
+                telemetry.note("ledger.away", where="drain", wait=LEDGER_PAUSE.total_seconds(), error=error)
+                _listen_on(work, LEDGER_PAUSE)
+    finally:
+        work.close()
     work.forget()
 
 

@@ -68,8 +68,9 @@ class Recorded:
 
 @dataclass(slots=True)
 class _Batch:
-    """The rows of each step."""
+    """The rows of each step. probing: good news is to be seen as well."""
 
+    probing: bool
     accept: list[steps.Accept] = field(default_factory=list)
     requeue: list[steps.Requeue] = field(default_factory=list)
     lose: list[steps.Lose] = field(default_factory=list)
@@ -113,7 +114,7 @@ def record(
     owner: the drain whose claims these are; what another has claimed since is not given back under its hands.
     probing: a breaker of the lane is half open, so that good news matters to it as well.
     """
-    batch = _Batch()
+    batch = _Batch(probing)
     for result in results:
         _sort(runtime, lane, result, now, batch)
     after = Recorded()
@@ -144,7 +145,8 @@ def _sort(runtime: Runtime, lane: str, result: Result, now: datetime, batch: _Ba
         case Accepted(provider_id, held):
             silence = runtime.silence_at(lane, one.template, now)
             batch.accept.append(steps.Accept(one.delivery_id, provider_id, now, silence, held))
-            batch.seen.append(_seen(one, lane, None, ""))
+            if batch.probing:
+                batch.seen.append(_seen(one, lane, None, ""))
             telemetry.note("delivery.latency", channel=one.channel, seconds=(now - one.due_at).total_seconds())
         case Denial(reason, wait):
             denied = Refused(_DENIED_AS[reason], reason)

@@ -80,7 +80,7 @@ class DrainSettings(_Section):
         timedelta(seconds=5), description="A drain queues itself again after this, so that lanes share a worker."
     )
     batch: int = Field(200, ge=1, le=2000, description="Most deliveries claimed by one statement.")
-    in_flight: int = Field(256, ge=1, le=4096, description="Most requests of one drain that wait for an answer.")
+    in_flight: int = Field(512, ge=1, le=4096, description="Most requests of one drain that wait for an answer.")
     lease: Positive = Field(
         timedelta(seconds=60),
         description="After this a silent drain loses its claims: `unknown` if it may have sent, else queued again.",

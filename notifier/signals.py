@@ -129,12 +129,12 @@ SIGNALS: dict[str, Signal] = {
         Signal(
             "drain.turn",
             "info",
-            "A drain claimed a batch of its lane's due deliveries, sent it and recorded the answers.",
+            "A drain recorded what came back, and claimed what goes next, in one transaction.",
             ("lane", "claimed", *_TURN, "seconds"),
             (
                 _counter("deliveries_claimed", "Deliveries claimed for sending.", "lane", fields=("claimed",)),
                 _counter("deliveries", "Claimed deliveries by what became of them.", "lane", fields=_TURN, by="end"),
-                _seconds("drain_turn", "Time of one turn, from permits to record.", "lane"),
+                _seconds("drain_turn", "Time of one transaction that records and claims.", "lane"),
             ),
         ),
         Signal(

@@ -13,6 +13,7 @@ on a busy 2-core machine, batches of 64, keep-alive, a trivial loopback server: 
 
 from __future__ import annotations
 
+import os
 import re
 import select
 import ssl
@@ -100,6 +101,12 @@ class Transport:
         self._busy: dict[pycurl.Curl, _Slot] = {}
         self._poll = select.poll()
         self._timer: float | None = None  # monotonic: libcurl wants to be called then
+        self._ear, self._bell = os.pipe()
+        os.set_blocking(self._ear, False)
+        os.set_blocking(self._bell, False)
+        self._poll.register(self._ear, select.POLLIN)
+        self._interrupted = False
+        self._closed = False
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
         self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
@@ -135,9 +142,15 @@ class Transport:
         else:
             self._held.append(slot)
 
+    def interrupt(self) -> None:
+        """Makes a poll that waits, or else the next one, return without waiting. From any thread."""
+        with suppress(BlockingIOError):  # it has been rung a thousand times over
+            os.write(self._bell, b"!")
+
     def poll(self, wait: timedelta) -> list[Exchange]:
         """The exchanges that ended; waits at most `wait` for the first. Empty at once when nothing is in flight."""
         deadline = time.monotonic() + wait.total_seconds()
+        self._interrupted = False
         while self._busy:
             self._follow_pioneer()
             self._run_timer()
@@ -145,12 +158,15 @@ class Transport:
             left = deadline - time.monotonic()
             self._listen(0.0 if ended else max(0.0, left))  # also then: who ended meanwhile comes along
             ended += self._ended()
-            if ended or left <= 0:
+            if ended or left <= 0 or self._interrupted:
                 return ended
         return []
 
     def close(self) -> None:
         """Drops what is in flight, connections too. Whether those requests arrived is unknown. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
         for slot in self._busy.values():
             if slot not in self._held:
                 self._multi.remove_handle(slot.easy)
@@ -161,6 +177,8 @@ class Transport:
             slot.easy.close()
         self._free.clear()
         self._multi.close()
+        os.close(self._ear)
+        os.close(self._bell)
 
     def __enter__(self) -> Self:
         return self
@@ -203,7 +221,11 @@ class Transport:
             seconds = max(0.0, min(seconds, self._timer - time.monotonic()))
         # Rounded up: a rest below a millisecond would make poll(2) return at once, and the caller's loop spin.
         for descriptor, events in self._poll.poll(ceil(seconds * 1000)):
-            self._multi.socket_action(descriptor, _selected(events))
+            if descriptor == self._ear:
+                os.read(self._ear, 4096)
+                self._interrupted = True
+            else:
+                self._multi.socket_action(descriptor, _selected(events))
 
     def _ended(self) -> list[Exchange]:
         queued, good, bad = self._multi.info_read(1000)

@@ -11,7 +11,7 @@ from celery import Celery, signals
 from kombu.exceptions import OperationalError
 
 from notifier import telemetry
-from notifier.runtime import Runtime, open_runtime
+from notifier.runtime import Runtime, open_runtime, settle_memory
 from notifier.settings import load_settings
 from workers.configuration import FOREIGN_VARIABLES, celery_configuration
 from workers.pumps import Pumps
@@ -66,7 +66,9 @@ def _started(worker: str, queues: str) -> None:
 @lru_cache(maxsize=1)
 def runtime() -> Runtime:
     """The parts that this process works with, opened at the first use. Raises CatalogError, SettingsError."""
-    return open_runtime(load_settings(), publish_drain)
+    opened = open_runtime(load_settings(), publish_drain)
+    settle_memory()
+    return opened
 
 
 def publish_drain(lane: str, channel: str) -> bool:

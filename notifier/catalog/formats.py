@@ -82,7 +82,7 @@ def _is_name(word: str) -> bool:
     """Letters and their marks only, of any script, and what stands inside names: O'Brien, Ana-Maria."""
     if not word or len(word) > _LONGEST_NAME or not word[0].isalpha():
         return False
-    return all(unicodedata.category(letter)[0] in "LM" or letter in _INSIDE_NAMES for letter in word)
+    return word.isalpha() or all(unicodedata.category(letter)[0] in "LM" or letter in _INSIDE_NAMES for letter in word)
 
 
 def _belong_together(first: str, second: str) -> bool:
@@ -193,6 +193,9 @@ _UNSEEN = re.compile(r"[\x00-\x08\x0e-\x1b\x7f\u202a-\u202e\u2066-\u2069\ud800-\
 
 def one_line(value: object) -> str:
     """Any single value as one visible line. Raises ValueError for a group of values."""
+    # Most texts are fine already, and seeing that is ten times cheaper than the work.
+    if type(value) is str and value.isprintable() and "  " not in value and value.strip() == value:
+        return value
     if isinstance(value, (Mapping, list, tuple)):
         raise ValueError("is a group of values, not one")
     return " ".join(_UNSEEN.sub("", str(value)).split())

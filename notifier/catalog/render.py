@@ -134,7 +134,7 @@ def _suffix(slot: _Slot, base: str, facts: Facts, plan: _Plan) -> str:
         if value.startswith(base) and len(value) > len(base):
             return quote(value[len(base) :], safe=_LINK_CHARACTERS)
         if "://" not in value:
-            return quote(value, safe="")
+            return value if value.isascii() and value.isalnum() else quote(value, safe="")
     return quote(slot.default or _missing(slot, plan), safe="")
 
 

@@ -109,6 +109,8 @@ def _components(message: TemplateMessage) -> list[dict[str, object]]:
 
 def _suffix(value: str) -> str:
     """A URL's variable end, escaped: a bare space, colon or Arabic letter fails the send. What is escaped stays so."""
+    if value.isascii() and value.isalnum():
+        return value
     return quote(_BARE_PERCENT.sub("%25", value), safe="-._~/?=&%", errors="replace")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from http import HTTPStatus
@@ -30,7 +29,7 @@ from notifier.gateway.v1_events import PATH as EVENTS
 from notifier.gateway.v1_events import EventsDoor
 from notifier.gateway.v1_reads import read_routes
 from notifier.ledger import open_ledger
-from notifier.runtime import Runtime, open_runtime
+from notifier.runtime import Runtime, open_runtime, settle_memory
 from notifier.settings import load_settings
 from notifier.streams import Receipts
 
@@ -45,10 +44,6 @@ RFC 9457 problems.
 
 # The ledger's connections of this process: reading routes share them with the health checks and the way past Redis.
 POOL = 12
-
-# New objects that may be alive before the garbage collector looks for cycles among them; Python's 700 are less than one
-# list of events, and the collector took a third of the time of such a list.
-GARBAGE = 50_000
 
 
 class _Gateway(FastAPI):
@@ -110,15 +105,8 @@ def app() -> FastAPI:
     runtime = replace(open_runtime(settings, _leave_to_the_tick), ledger=ledger)
     receipts = Receipts(runtime.redis, settings.key_prefix, durable=settings.inbox.durable)
     gateway = create_gateway(runtime, receipts, signing_secrets(settings.shops))
-    _settle_memory()
+    settle_memory()
     return gateway
-
-
-def _settle_memory() -> None:
-    """Lets the garbage collector pass over what is loaded by now, and come less often."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE)
 
 
 def _leave_to_the_tick(lane: str, channel: str) -> bool:

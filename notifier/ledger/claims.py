@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
@@ -39,8 +39,7 @@ class Flow:
     oldest_due: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """A delivery that is ours until the lease ends, with all that sending needs.
 
     attempts: tries before this one. body: the order event as JSON text. obsolete_by: the newer comparable event that
@@ -220,4 +219,4 @@ def _claimed(row: Sequence[Any]) -> Claimed:
     values[12] = tuple(row[12].split(","))
     values[19:22] = map(from_us, row[19:22])
     values[24] = bool(row[24])
-    return Claimed(*values)
+    return Claimed._make(values)

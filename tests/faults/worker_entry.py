@@ -29,8 +29,8 @@ PLACES: Final = {
     "permit": ("notifier.limits.sender", "SenderLimit.lease"),
     "submit": ("notifier.transport", "Transport.submit"),
     "poll": ("notifier.transport", "Transport.poll"),
-    "record": ("notifier.drain", "record"),
-    "transact": ("notifier.drain", "Drain._transact"),
+    "record": ("notifier.booking", "record"),
+    "transact": ("notifier.booking", "Booking.book"),
     "hand_in": ("workers.tasks", "hand_in"),
     "sweep": ("workers.tasks", "sweep"),
 }

@@ -37,7 +37,7 @@ FLOORS = (
     {"effects", "follow", "telling"},
     {"carry", "demands", "intake", "notices", "replay"},
     {"bypass", "permits", "receipts", "record", "webhooks"},
-    {"asking", "reconcile", "waiting", "webhook_bypass"},
+    {"asking", "booking", "reconcile", "waiting", "webhook_bypass"},
     {"drain", "loops", "sweeps"},
     {"gateway", "sandbox"},
     {"demo"},

@@ -10,7 +10,8 @@ from typing import Any, cast
 import pytest
 from redis import Redis
 
-from notifier.drain import AGEING, drain
+from notifier.booking import AGEING
+from notifier.drain import drain
 from notifier.ledger import Ledger, claims
 from notifier.ledger.claims import Claimed
 from notifier.transport import Transport

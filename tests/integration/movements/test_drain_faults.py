@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 import pytest
 
+import notifier.booking as booking_module
 import notifier.drain as drain_module
 from notifier.carry import Carried
 from notifier.drain import Drain, drain
@@ -66,7 +67,7 @@ def with_ledger(world: World, *plan: Fault) -> World:
 
 def replace_ref(carried: Carried) -> Carried:
     """The same message as if it were of a delivery that nobody knows."""
-    return replace(carried, claimed=replace(carried.claimed, delivery_id="nobody's"))
+    return replace(carried, claimed=carried.claimed._replace(delivery_id="nobody's"))
 
 
 def go(world: World, transport: Scripted, stop: threading.Event | None = None) -> drain_module.DrainReport:
@@ -236,12 +237,12 @@ def strike(world: World, transport: Scripted, monkeypatch: pytest.MonkeyPatch, p
     """The second call at this point fails; the first goes well, so that something is under way."""
     homes: dict[str, tuple[Any, str]] = {
         "claim": (claims, "claim"),
-        "guard": (drain_module, "guard"),
+        "guard": (booking_module, "guard"),
         "admit": (drain_module, "admit"),
         "lease": (world.runtime.limiter, "lease"),
         "submit": (transport, "submit"),
         "poll": (transport, "poll"),
-        "record": (drain_module, "record"),
+        "record": (booking_module, "record"),
     }
     home, name = homes[point]
     real: Callable[..., Any] = getattr(home, name)

@@ -441,6 +441,25 @@ def test_poll_returns_empty_when_the_wait_is_over_and_the_request_stays_in_fligh
         assert [outcome(exchange) for exchange in finish(transport)] == [(200, None)]
 
 
+def test_an_interrupt_ends_a_poll_that_waits_and_costs_no_answer() -> None:
+    release = threading.Event()
+
+    def answer_when_told(conversation: Conversation) -> None:
+        conversation.receive()
+        release.wait(timeout=60)
+        conversation.send(answer())
+
+    with Server(answer_when_told) as server, engine(server.host) as transport:
+        transport.submit("token", post(server.url))
+        transport.poll(timedelta(milliseconds=20))
+        bell = threading.Timer(0.02, transport.interrupt)
+        bell.start()
+        assert transport.poll(timedelta(days=1)) == []
+        bell.join()
+        release.set()
+        assert [outcome(exchange) for exchange in finish(transport)] == [(200, None)]
+
+
 def test_close_drops_what_is_in_flight_and_may_be_called_twice() -> None:
     def say_nothing(conversation: Conversation) -> None:
         conversation.receive()

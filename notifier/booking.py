@@ -1,0 +1,148 @@
+"""A drain's work in the ledger: what came back is recorded and what may go next is claimed, in one transaction.
+
+While requests are under way it is done beside them, in a thread: the drain starts and hears requests meanwhile, and
+neither waits for the other. Only one transaction at a time, so nothing here is shared between two.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from notifier.carry import Triage, guard
+from notifier.effects import store_breaker
+from notifier.ledger import Connection, breakers, claims, steps
+from notifier.policy.breaker import Breaker, admits, probing
+from notifier.policy.fairness import Flow, shares
+from notifier.record import Recorded, Result, record
+from notifier.runtime import Runtime
+
+# How long a message waits for each step up in priority: bulk of the morning goes beside the urgent of the hour.
+AGEING = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is to be booked. room: how many to claim; orphans: what the ledger alone counts as ours goes back."""
+
+    results: Sequence[Result]
+    room: int
+    now: datetime
+    orphans: bool = False
+
+
+_NOTHING = Entry((), 0, datetime.min.replace(tzinfo=UTC))
+
+
+@dataclass(slots=True)
+class Booked:
+    """What was booked. more: the lane may hold further due work; None: nobody looked. seconds: what it took."""
+
+    entry: Entry
+    recorded: Recorded = field(default_factory=Recorded)
+    triage: Triage = field(default_factory=Triage)
+    claimed: int = 0
+    more: bool | None = None
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Booking:
+    """The books of one drain. wake: called from the thread when a transaction that was begun beside has ended."""
+
+    runtime: Runtime
+    lane: str
+    owner: str
+    wake: Callable[[], None]
+    entry: Entry = _NOTHING  # the last that was begun
+    _probing: bool = False  # a breaker of the lane is half open
+    _thread: ThreadPoolExecutor | None = None
+    _future: Future[Booked] | None = None
+
+    def begin(self, entry: Entry) -> None:
+        """Starts a transaction beside the caller's own work; `take` gives what came of it."""
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, f"books-{self.lane}")
+        self.entry = entry
+        self._future = self._thread.submit(self.book, entry)
+        self._future.add_done_callback(lambda _: self.wake())
+
+    @property
+    def under_way(self) -> bool:
+        """A transaction was begun whose outcome nobody has taken."""
+        return self._future is not None
+
+    def take(self, *, wait: bool) -> Booked | None:
+        """What came of the one that was begun; None: none was, or it is under way yet. Raises what `book` raised."""
+        if self._future is None or not (wait or self._future.done()):
+            return None
+        future, self._future = self._future, None
+        return future.result()
+
+    def close(self) -> None:
+        """Ends the thread."""
+        if self._thread is not None:
+            self._thread.shutdown()
+
+    def book(self, entry: Entry) -> Booked:
+        """One transaction. Raises LedgerUnavailable: none of it happened, or all, if only its reply was lost."""
+        booked, begun = Booked(entry), time.monotonic()
+        with self.runtime.ledger.begin() as conn:
+            if entry.results:
+                booked.recorded = record(
+                    conn,
+                    self.runtime,
+                    self.lane,
+                    entry.results,
+                    entry.now,
+                    owner=self.owner,
+                    probing=self._probing,
+                )
+            if entry.orphans:
+                self._hand_back_orphans(conn, entry.now)
+            if entry.room:
+                self._claim(conn, entry, booked)
+        booked.seconds = time.monotonic() - begun
+        return booked
+
+    def _claim(self, conn: Connection, entry: Entry, booked: Booked) -> None:
+        """Claims what the breakers admit, and guards it.
+
+        A probe is noted as such only once there is a message for it: one that a guard held back would use it up.
+        """
+        runtime, now = self.runtime, entry.now
+        standing = breakers.breakers(conn)
+        own = next((one for one in standing if one.kind == "lane" and one.name == self.lane), None)
+        verdict = admits(own, now) if own else "all"
+        lease_until = now + runtime.settings.drain.lease
+        batch = self._take(conn, {"all": entry.room, "probe": 1, "none": 0}[verdict], now, lease_until)
+        booked.triage = triage = guard(conn, runtime, batch, standing, now, lease_until)
+        probe = own if verdict == "probe" and triage.ready else None
+        probes = [*triage.probes, *([probe] if probe else [])]
+        for one in probes:
+            store_breaker(conn, probing(one, now, runtime.settings.breaker.cool_down), now, "drain")
+        self._probing = bool(probes) or any(one.state == "half_open" and self._concerned(one) for one in standing)
+        booked.claimed, booked.more = len(batch), bool(batch) and probe is None
+
+    def _take(self, conn: Connection, wanted: int, now: datetime, lease_until: datetime) -> list[claims.Claimed]:
+        """Due deliveries by priority, age and fairness between shops."""
+        if not wanted:
+            return []
+        flows = [Flow(one.priority, one.shop, one.oldest_due) for one in claims.flows(conn, self.lane, now)]
+        quotas = [claims.Quota(one.priority, one.shop, one.count) for one in shares(flows, wanted, now, AGEING)]
+        return claims.claim(conn, self.lane, quotas, self.owner, now, lease_until)
+
+    def _concerned(self, breaker: Breaker) -> bool:
+        return breaker.name == self.lane or breaker.name.endswith(f"@{self.lane}")
+
+    def _hand_back_orphans(self, conn: Connection, now: datetime) -> None:
+        """After a commit whose reply was lost: what the ledger counts as ours, and we never saw, was never started."""
+        orphans = [
+            steps.Requeue(found, due_at, "released", "", "", attempt=False)
+            for found, due_at in claims.claims_of(conn, self.owner)
+        ]
+        if orphans:
+            steps.requeue(conn, orphans, now, "drain", self.owner)

@@ -1,0 +1,123 @@
+"""What a drain does in the ledger goes on beside its requests: neither waits for the other, and nothing is shared."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from notifier import wake
+from notifier.drain import Drain
+from notifier.ledger import Connection, Ledger, LedgerUnavailable
+from tests.fixtures.drains import Scripted, drain_of, due, run, states
+from tests.fixtures.runtime import World
+
+
+class Gate:
+    """A ledger whose transactions wait at the door while it is shut; then they go on, or fail."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.dialect = ledger.dialect
+        self.open = threading.Event()
+        self.open.set()
+        self.reached = threading.Event()
+        self.fails = False
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        self.reached.set()
+        assert self.open.wait(30)
+        if self.fails:
+            raise LedgerUnavailable("away")
+        with self._ledger.begin() as conn:
+            yield conn
+
+
+@pytest.fixture
+def gate(world: World) -> Gate:
+    return Gate(world.ledger)
+
+
+def at_work(world: World, gate: Gate, transport: Scripted, more: int = 1) -> Drain:
+    """A drain with one request under way, and a transaction beside it that has not come further than the gate.
+
+    more: how many further messages are due by then.
+    """
+    runtime = replace(world.runtime, ledger=cast("Ledger", gate))
+    drain = drain_of(World(runtime, world.clock, world.published), transport)
+    due(world)
+    while not transport.in_flight:
+        drain.turn()
+    while drain.hungry:  # until it has seen that there is no more
+        drain.turn()
+    due(world, more)
+    drain.hungry = True
+    gate.open.clear()
+    gate.reached.clear()
+    drain._claimed_at = 0.0
+    while not gate.reached.wait(0.01):
+        drain.turn()
+    return drain
+
+
+def test_answers_are_heard_while_a_transaction_waits(world: World, gate: Gate) -> None:
+    transport = Scripted(hold=True)
+    drain = at_work(world, gate, transport)
+    transport.hold = False
+    drain.turn()
+    assert (transport.in_flight, len(drain._results)) == (0, 1)
+    gate.open.set()
+    run(drain)
+    assert states(world) == {"accepted": 2}
+
+
+def test_only_one_transaction_is_under_way(world: World, gate: Gate) -> None:
+    transport = Scripted(hold=True)
+    drain = at_work(world, gate, transport)
+    gate.reached.clear()
+    for _ in range(5):
+        drain.turn()
+    assert not gate.reached.is_set()
+    gate.open.set()
+    transport.hold = False
+    run(drain)
+    assert states(world) == {"accepted": 2}
+
+
+def test_a_wake_up_that_comes_after_its_read_began_is_not_swallowed(world: World, gate: Gate) -> None:
+    drain = at_work(world, gate, Scripted(hold=True), more=0)
+    world.runtime.wake(["nile-wa"])
+    gate.open.set()
+    drain.turn()
+    drain.collect(wait=True)
+    asked = wake.is_asked(world.runtime.redis, world.runtime.settings.key_prefix, "nile-wa")
+    assert (drain.hungry, asked) == (False, True)
+
+
+def test_what_a_failed_transaction_would_have_recorded_is_kept(world: World, gate: Gate) -> None:
+    transport = Scripted(hold=True)
+    drain = at_work(world, gate, transport)
+    gate.fails = True
+    gate.open.set()
+    with pytest.raises(LedgerUnavailable):
+        drain.collect(wait=True)
+    gate.fails, transport.hold = False, False
+    run(drain)
+    assert states(world) == {"accepted": 2}
+
+
+def test_claims_that_come_after_the_end_go_back_unsent(world: World, gate: Gate) -> None:
+    transport = Scripted(hold=True)
+    drain = at_work(world, gate, transport)
+    drain.closing = True
+    gate.open.set()
+    drain.collect(wait=True)
+    transport.hold = False
+    while drain.busy:
+        drain.turn()
+    assert (states(world), len(transport.sent)) == ({"accepted": 1, "queued": 1}, 1)
