@@ -37,11 +37,17 @@ def redis_emptied(scene: Scene) -> Mend:
         pipe.hvals("unacked")
         for extra in _streams_of_the_door(scene):
             pipe.xrange(extra)
+        pipe.xrange(f"{scene.house.settings.key_prefix}receipts", count=1)
         pipe.flushall()
-        found = pipe.execute()[:-1]
-    scene.house.road_lost(5.0)
+        *found, oldest, _ = pipe.execute()
+    scene.house.road_lost(5.0 + _waited(oldest))
     scene.feeder.hand_in_again(_marks(found))
     return unbroken
+
+
+def _waited(oldest: list[tuple[bytes, Any]]) -> float:
+    """For how many seconds the oldest receipt has waited: while the ledger is away they gather."""
+    return max((time.time() - int(id_.split(b"-")[0]) / 1000 for id_, _ in oldest), default=0.0)
 
 
 @fault("redis", touches=("redis",), lasts=(1.0, 1.0))
