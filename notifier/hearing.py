@@ -31,6 +31,10 @@ class Hearing:
     lost_until: datetime | None
     unheard_share: float
 
+    def missed(self, accepted_at: datetime) -> bool:
+        """Whether receipts of what was accepted then may have been lost."""
+        return self.lost_until is not None and accepted_at <= self.lost_until
+
 
 def hear(conn: Connection, lane: str, now: datetime, fallback: FallbackSettings) -> Hearing:
     """The receipts of this lane as the ledger knows them. Looks at a few hundred rows by index.

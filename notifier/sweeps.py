@@ -18,7 +18,7 @@ from notifier.channels.contract import ReceiptUpdate
 from notifier.follow import carry_on
 from notifier.hearing import Hearing, hear, heard_until
 from notifier.inbox import RoadUnavailable
-from notifier.ledger import Connection, LedgerUnavailable, breakers, claims, followups, steps
+from notifier.ledger import Connection, LedgerUnavailable, breakers, claims, followups, hearing, steps
 from notifier.ledger import receipts as ledger_receipts
 from notifier.ledger import sweeps as select
 from notifier.ledger.followups import Ended
@@ -171,8 +171,8 @@ def fall_back_silent(runtime: Runtime, now: datetime, report: SweepReport) -> No
     Safe because silence is counted from the template's TTL plus a buffer: after it the provider drops the message.
     What was accepted and is not even `sent` is no silence (`decide_unknown`): that receipt comes for a phone that is
     off as well, and without it the others may be lost on the same way. Where receipts were lost while it was on its way
-    (hearing.py), nobody knows, and `fallback.unknown` decides. While a receipt that came before the end of its time
-    waits in our own stream, nothing is decided.
+    (hearing.py), nobody knows: they have `fallback.unknown_wait` to come, then `fallback.unknown` decides. While one
+    that came in time waits in our own stream, nothing is decided.
     """
     lost: dict[str, Hearing] = {}
     by_silence = _ending(runtime, Reason.SILENT, now)
@@ -182,9 +182,14 @@ def fall_back_silent(runtime: Runtime, now: datetime, report: SweepReport) -> No
         ends = followups.ended(conn, found, now)
         for lane in {end.lane for end in ends} - lost.keys():
             lost[lane] = _heard(conn, runtime, lane, now)
-        unheard = [end.delivery_id for end in ends if not _was_heard(end, lost[end.lane])]
-        by_loss(conn, unheard, page)
-        by_silence(conn, sorted(set(found) - set(unheard)), page)
+        unheard = [end for end in ends if lost[end.lane].missed(end.accepted_at or end.due_at)]
+        over = [end.delivery_id for end in unheard if _waited_out(runtime, end, now)]
+        late = [end.delivery_id for end in unheard if end.delivery_id not in over]
+        by_loss(conn, over, page)
+        if late:
+            again = now + runtime.settings.fallback.buffer
+            page.add("postpone", hearing.postpone(conn, late, again, now), len(late))
+        by_silence(conn, sorted(set(found) - set(over) - set(late)), page)
 
     _pages(runtime, report, heard_until(runtime.redis, runtime.settings.key_prefix, now), select.silent, end)
 
@@ -196,10 +201,10 @@ def _heard(conn: Connection, runtime: Runtime, lane: str, now: datetime) -> Hear
     return found
 
 
-def _was_heard(end: Ended, hearing: Hearing) -> bool:
-    """Whether receipts of this delivery cannot have been lost. One that was lifted before its acceptance was recorded
-    left after it was due."""
-    return hearing.lost_until is None or (end.accepted_at or end.due_at) > hearing.lost_until
+def _waited_out(runtime: Runtime, end: Ended, now: datetime) -> bool:
+    """Whether receipts that seem lost had the time that a lost answer has: they may only be late."""
+    silent_at = runtime.silence_at(end.lane, end.template, end.accepted_at or end.due_at)
+    return now >= silent_at + runtime.settings.fallback.unknown_wait
 
 
 def decide_unknown(runtime: Runtime, now: datetime, report: SweepReport) -> None:

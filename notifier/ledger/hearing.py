@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from notifier.ids import made_at
 from notifier.ledger.instants import from_us, from_us_or_none, to_us
 from notifier.ledger.schema import NEVER_HEARD
-from notifier.ledger.statements import Rows, Statement
+from notifier.ledger.statements import Rows, Statement, to_json
 from notifier.policy.hearing import Neighbours, Unheard, Window
 
 MOST_UNHEARD = 2000
@@ -59,6 +59,9 @@ _ENDING = Statement(
             AND d.lane = :lane ORDER BY d.fallback_at LIMIT :limit
     ) AS ending WHERE provider_id IS NOT NULL"""
 )
+_POSTPONE = Statement(
+    "UPDATE delivery SET fallback_at = :until, updated_at = :now WHERE id IN ({ids}) AND lower(state) = 'sent'"
+)
 _UNDER_WAY = Statement(
     "SELECT 1 FROM delivery WHERE state IN ('accepted', 'sent', 'unknown') AND fallback_at IS NOT NULL LIMIT 1"
 )
@@ -95,6 +98,11 @@ def missing(conn: Connection, lane: str, before: datetime, since: datetime, limi
 def ending(conn: Connection, lane: str, soon: datetime, limit: int) -> list[tuple[str, str]]:
     """What of the lane will be decided by its silence until then: our id, the provider's."""
     return [(ours, theirs) for ours, theirs in _ENDING.run(conn, lane=lane, soon=to_us(soon), limit=limit)]
+
+
+def postpone(conn: Connection, delivery_ids: Sequence[str], until: datetime, now: datetime) -> int:
+    """The silence of these is looked at again then, not now; how many were still silent."""
+    return _POSTPONE.run(conn, ids=to_json(delivery_ids), until=to_us(until), now=to_us(now)).rowcount
 
 
 def under_way(conn: Connection) -> bool:

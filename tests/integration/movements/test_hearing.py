@@ -25,7 +25,9 @@ from tests.integration.movements.arriving import receive, status, under_way, web
 from tests.integration.movements.test_sweeps import configured
 
 MINUTE = timedelta(minutes=1)
-LATER = NOW + 6 * HOUR + MINUTE  # the template's time-to-live and the buffer are over for what was accepted at NOW
+# Time-to-live and buffer are over for what was accepted at NOW; then also the time that late receipts have.
+SILENT = NOW + 6 * HOUR + MINUTE
+LATER = SILENT + HOUR
 
 
 def carry(world: World, number: int, at: datetime = NOW) -> list[Queued]:
@@ -63,6 +65,16 @@ def test_with_receipts_of_its_neighbours_missing_nobody_falls_back(world: World)
     note = notification_row(world, off.notification.id)
     assert (note["state"], note["reason"]) == ("unreached", "receipts_lost")
     assert len(deliveries_of(world, off.notification.id)) == 1
+
+
+def test_receipts_that_are_only_late_are_waited_for_and_then_silence_means_silence(world: World) -> None:
+    off, *_ = made = carry(world, 10)
+    hear_of(world, made[:5])
+    assert silence(world, SILENT) == {"postpone": 5}
+    assert silence(world, SILENT) == {}
+    hear_of(world, made[5:])
+    silence(world, SILENT + MINUTE)
+    assert [row["channel"] for row in deliveries_of(world, off.notification.id)] == ["whatsapp", "sms"]
 
 
 def test_where_the_operator_says_so_they_fall_back(world: World) -> None:
