@@ -64,7 +64,7 @@ class InboxSettings(_Section):
     max_length: int = Field(1_000_000, ge=1, description="Events that may wait before the doors answer InboxFull.")
     remember: Positive = Field(timedelta(days=3), description="How long a door recognises a copy without the ledger.")
     durable: bool = Field(
-        False, description="Doors wait until the event or receipt is on disk (WAITAOF: Valkey, Redis ≥ 7.2)."
+        False, description="Doors wait until an event, webhook or receipt is on disk (WAITAOF: Valkey, Redis ≥ 7.2)."
     )
     batch: int = Field(500, ge=1, le=5000, description="Events that intake takes in one transaction.")
     reclaim_after: Positive = Field(

@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 from redis import Redis
 
-from notifier.inbox import InboxFull
-from notifier.road import load_script, road
+from notifier.inbox import DISK_TIMEOUT, InboxFull
+from notifier.road import load_script, road, wait_for_disk
 
 # A full order is 10 to 100 kB: memory is the real bound, and this the last one.
 MAX_LENGTH = 200_000
@@ -30,9 +30,13 @@ class Webhook:
 
 
 class Webhooks:
-    """Keeps webhook bodies until a worker reads them."""
+    """Keeps webhook bodies until a worker reads them.
 
-    def __init__(self, redis: Redis, prefix: str, *, max_length: int = MAX_LENGTH) -> None:
+    durable: they are kept when they are on disk, as in inbox.py: WooCommerce never sends a webhook twice.
+    """
+
+    def __init__(self, redis: Redis, prefix: str, *, max_length: int = MAX_LENGTH, durable: bool = False) -> None:
+        self._durable = durable
         self.stream = f"{prefix}webhooks"
         self._redis = redis
         self._max_length = max_length
@@ -49,7 +53,17 @@ class Webhooks:
         Returns for each whether it was kept; False: the stream was full. A body that is kept twice tells nothing twice.
         Raises RoadUnavailable: perhaps some were kept.
         """
-        with road("keeping webhooks"), self._redis.pipeline(transaction=False) as pipe:
+        with road("keeping webhooks"):
+            if not self._durable:
+                return self._write(self._redis, webhooks)
+            # WAITAOF waits for the writes of its own connection only.
+            with self._redis.client() as connection:  # type: ignore[no-untyped-call]
+                kept = self._write(connection, webhooks)
+                wait_for_disk(connection, DISK_TIMEOUT)
+                return kept
+
+    def _write(self, connection: Redis, webhooks: Sequence[Webhook]) -> list[bool]:
+        with connection.pipeline(transaction=False) as pipe:
             for one in webhooks:
                 args: list[Any] = [self._max_length, one.shop, one.source, orjson.dumps(dict(one.headers)), one.body]
                 self._script(keys=[self.stream], args=args, client=pipe)

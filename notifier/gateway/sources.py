@@ -129,6 +129,7 @@ def kept_headers(found: ShopSource, headers: Headers) -> Mapping[str, str]:
 
 def source_routes(runtime: Runtime, keys: PublicKeys | None = None) -> list[Route]:
     """One route for all sources. A plain Starlette route: nothing of a webhook is validated here."""
-    webhooks = Webhooks(runtime.redis, runtime.settings.key_prefix)
+    settings = runtime.settings
+    webhooks = Webhooks(runtime.redis, settings.key_prefix, durable=settings.inbox.durable)
     doors = SourceDoors(runtime, webhooks, keys or PublicKeys())
     return [Route(PATH, doors.take, methods=list(METHODS), include_in_schema=False)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -14,6 +15,7 @@ from fastapi import FastAPI
 from redis import Redis
 
 from notifier.door import open_road
+from notifier.embedded import start_server
 from notifier.gateway import create_gateway
 from notifier.gateway.public_keys import KeysAway, PublicKeys
 from notifier.gateway.sources import source_routes
@@ -21,6 +23,7 @@ from notifier.ledger import Ledger, open_ledger
 from notifier.runtime import Runtime
 from notifier.streams import Receipts
 from tests.fixtures.asgi import Answer, call
+from tests.fixtures.redis_server import connect
 from tests.fixtures.runtime import Clock, make_runtime
 from tests.integration.movements.incoming import rows
 from tests.integration.webhooks.platforms import SECRET, SETTINGS, SOURCES, shopify_order, signed, woo_order
@@ -217,3 +220,17 @@ def test_with_redis_and_ledger_away_nothing_is_answered_with_a_yes(make: Make, c
     app = gateway_of(make(open_road(f"redis://127.0.0.1:{closed_port}/0"), nowhere))
 
     assert post(app).status == 503
+
+
+def test_with_durable_on_a_body_that_was_answered_200_survives_a_killed_server(
+    make: Make, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    place = tmp_path_factory.mktemp("durable")
+    with start_server(place) as server, connect(server.url) as redis:
+        runtime = make(redis)
+        durable = runtime.settings.inbox.model_copy(update={"durable": True})
+        runtime = replace(runtime, settings=runtime.settings.model_copy(update={"inbox": durable}))
+        assert post(gateway_of(runtime)).status == 200
+        server.kill()
+    with start_server(place) as server, connect(server.url) as redis:
+        assert [entry[b"body"] for entry in kept(redis)] == [BODY]
