@@ -31,6 +31,9 @@ from notifier.waiting import forget_old_orders, join_waiting_events
 # A sweep that is not done by then goes on at its next turn: a long one must not keep the others waiting.
 BUDGET = timedelta(seconds=20)
 
+# Silence that may only be receipts that are late is looked at again so soon, at the earliest.
+LOOK_AGAIN = timedelta(seconds=5)
+
 # So many drains may die with a delivery in their hands before it is taken for the cause. Two may be an accident.
 LAPSES = 2
 _DEADLY = f"{LAPSES + 1} drains died while they held it"
@@ -187,7 +190,7 @@ def fall_back_silent(runtime: Runtime, now: datetime, report: SweepReport) -> No
         late = [end.delivery_id for end in unheard if end.delivery_id not in over]
         by_loss(conn, over, page)
         if late:
-            again = now + runtime.settings.fallback.buffer
+            again = now + max(runtime.settings.fallback.buffer, LOOK_AGAIN)
             page.add("postpone", hearing.postpone(conn, late, again, now), len(late))
         by_silence(conn, sorted(set(found) - set(over) - set(late)), page)
 

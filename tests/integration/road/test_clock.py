@@ -140,6 +140,20 @@ def test_a_server_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
     assert (abs(later - first - EVERY) < timedelta(microseconds=10), len(looking)) == (True, 1)
 
 
+def test_at_the_first_look_every_thread_waits_for_the_answer(tmp_path: Path) -> None:
+    with start_server(tmp_path) as server:
+        clock = Machine(-HOUR).clock(open_road(server.url))
+        os.kill(server.pid, signal.SIGSTOP)
+        told: list[datetime] = []
+        threads = [threading.Thread(target=lambda: told.append(clock())) for _ in range(4)]
+        for one in threads:
+            one.start()
+        os.kill(server.pid, signal.SIGCONT)
+        for one in threads:
+            one.join()
+    assert [abs(one - datetime.now(UTC)) < HOUR / 2 for one in told] == [True] * 4
+
+
 def test_each_machine_at_work_says_by_how_much_its_own_clock_is_wrong(redis_client: Redis) -> None:
     Machine(HOUR).clock(redis_client, "ahead")()
     Machine(-HOUR).clock(redis_client, "behind")()
