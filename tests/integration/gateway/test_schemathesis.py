@@ -22,7 +22,7 @@ from tests.integration.gateway.callers import a_key
 
 pytestmark = pytest.mark.timeout(300)
 
-EXAMPLES = 40  # an operation, half of them within the schema
+EXAMPLES = 20  # an operation, half of them within the schema
 CHECKS = [
     checks.not_a_server_error,
     status_code_conformance,

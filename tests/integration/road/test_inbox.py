@@ -12,7 +12,7 @@ from notifier.embedded import RunningServer, start_server
 from notifier.ids import new_id
 from notifier.inbox import Entry, Inbox, RoadUnavailable, Ticket
 from notifier.streams import Receipts
-from tests.fixtures.redis_server import connect
+from tests.fixtures.redis_server import connect, needs_waitaof
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_out_of_memory_is_said_by_name_and_nothing_is_half_written(own_server: R
         redis.config_set("maxmemory", "1")
         with pytest.raises(RoadUnavailable, match=r"appending to the inbox: Redis is out of memory \(OOM"):
             inbox.append([Entry(new_id(), f"new{i}", b"{}", "python") for i in range(50)])
-        with pytest.raises(RoadUnavailable, match=r"keeping a receipt: Redis is out of memory"):
+        with pytest.raises(RoadUnavailable, match=r"keeping receipts: Redis is out of memory"):
             Receipts(redis, "n:").append("meta", b"{}")
         assert (redis.xlen("n:inbox"), sorted(redis.keys())) == before
         redis.config_set("maxmemory", "0")
@@ -55,6 +55,7 @@ def test_durable_entries_survive_a_killed_server(tmp_path_factory: pytest.TempPa
 
 def test_durable_without_an_append_only_file_is_refused_with_advice(own_server: RunningServer) -> None:
     with connect(own_server.url) as redis:
+        needs_waitaof(redis)
         redis.config_set("appendonly", "no")
         with pytest.raises(RoadUnavailable, match="Set `appendonly yes`, or durable off"):
             Inbox(redis, prefix="n:", durable=True).append(entries(1))

@@ -14,7 +14,7 @@ from redis.retry import Retry
 from notifier.embedded import start_server
 from notifier.inbox import InboxFull, RoadUnavailable
 from notifier.streams import Backlog, Item, Quarantine, Receipts, StreamReader
-from tests.fixtures.redis_server import connect
+from tests.fixtures.redis_server import connect, needs_waitaof
 
 LONG = timedelta(minutes=5)
 AT_ONCE = timedelta(0)  # reclaims everything that another holds
@@ -315,6 +315,7 @@ def test_durable_receipts_without_an_append_only_file_are_not_taken(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     with start_server(tmp_path_factory.mktemp("no-file")) as server, connect(server.url) as redis:
+        needs_waitaof(redis)
         redis.config_set("appendonly", "no")
         with pytest.raises(RoadUnavailable, match="Set `appendonly yes`, or durable off"):
             Receipts(redis, "n:", durable=True).append("meta", b"{}")
