@@ -69,8 +69,8 @@ class HouseClock:
         self._looking = threading.Lock()
 
     def __call__(self) -> datetime:
-        # All threads wait for the first answer: one that did not took a clock that was a day behind for the house's time,
-        # and a hundred consents were not given yet.
+        # All threads wait for the first answer: one that did not took a clock that was a day behind for the house's
+        # time, and a hundred consents were not given yet.
         if self._offset is None or self._steady() >= self._next_look:
             self._look_again()
         if self._offset is None:
