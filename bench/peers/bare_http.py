@@ -18,7 +18,7 @@ from notifier.ids import new_id
 from notifier.transport import Transport
 
 # As a drain with its default settings has in flight.
-IN_FLIGHT = 256
+IN_FLIGHT = 512
 
 # Bodies are made before the clock starts, and sent in turn.
 PREPARED = 5_000
