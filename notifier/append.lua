@@ -4,18 +4,24 @@
 -- KEYS[2..n+1]   the seen mark of each entry: holds the id of the first event with that business key
 -- ARGV[1]        greatest length of the stream
 -- ARGV[2]        how long a seen mark lives, ms
--- ARGV[3..]      four for each entry: event id, business key, door, body
+-- ARGV[3]        how long its first entry may have waited, ms
+-- ARGV[4..]      four for each entry: event id, business key, door, body
 -- Returns the id of the first event of each key (the entry's own id: appended now, or by an earlier try of the same
--- call), or the length of the stream as a number when it is full.
+-- call), or a number: the length of the stream when it is full, the age of its first entry, ms, below zero when it is old.
 --
 -- The first write of a call is a SET, which the server refuses when it is out of memory; a script that has written may
 -- go on writing. So a call is never half done.
 local length = redis.call('XLEN', KEYS[1])
 if length >= tonumber(ARGV[1]) then return length end
+if length > 0 then
+  local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1][1]
+  local age = redis.call('TIME')[1] * 1000 - tonumber(string.match(oldest, '^%d+'))
+  if age >= tonumber(ARGV[3]) then return -age end
+end
 
 local first = {}
 for i = 2, #KEYS do
-  local at = 3 + (i - 2) * 4
+  local at = 4 + (i - 2) * 4
   local id = ARGV[at]
   if redis.call('SET', KEYS[i], id, 'NX', 'PX', ARGV[2]) then
     redis.call('XADD', KEYS[1], '*', 'id', id, 'key', ARGV[at + 1], 'door', ARGV[at + 2], 'body', ARGV[at + 3])

@@ -116,6 +116,7 @@ def default_inbox() -> Inbox:
         prefix=prefix,
         clock=HouseClock(redis, prefix),
         max_length=_variable("NOTIFIER_INBOX__MAX_LENGTH", int, "1000000"),
+        max_age=_variable("NOTIFIER_INBOX__MAX_AGE", read_duration, "1d"),
         remember=_variable("NOTIFIER_INBOX__REMEMBER", read_duration, "3d"),
         durable=environ.get("NOTIFIER_INBOX__DURABLE", "").lower() in {"1", "true", "yes", "on"},
     )

@@ -30,16 +30,22 @@ DISK_TIMEOUT = timedelta(seconds=5)
 
 
 class InboxFull(NotifierError):
-    """The inbox (or the stream of receipts) has reached its greatest length. `retry_after`: when to come again."""
+    """A stream between a door and its workers takes nothing more: too many entries, or the first has waited too long.
 
-    def __init__(self, what: str, length: int, limit: int, retry_after: timedelta = RETRY_AFTER) -> None:
-        self.length = length
-        self.limit = limit
+    said: which stream, and how much of what. `retry_after`: when to come again.
+    """
+
+    def __init__(self, said: str, retry_after: timedelta = RETRY_AFTER) -> None:
         self.retry_after = retry_after
         super().__init__(
-            f"the {what} is full: {length} entries, at most {limit}. Nothing was written; try again in "
-            f"{retry_after.total_seconds():g} s. Its workers are away or too few, or the ledger is away"
+            f"{said}. Nothing was written; try again in {retry_after.total_seconds():g} s. Its workers are away or too "
+            "few, or the ledger is away"
         )
+
+    @classmethod
+    def of(cls, stream: str, length: int, limit: int) -> InboxFull:
+        """Too many entries."""
+        return cls(f"the {stream} is full: {length} entries, at most {limit}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,7 @@ class InboxStats:
 class Inbox:
     """Appends order events, each business key once.
 
+    max_age: of the first entry; beyond it nothing more is taken. Below `remember`, or marks end before their events do.
     remember: how long a business key is recognised here; the ledger recognises it for ever, only later.
     durable: `append` returns when the entries are on disk (Valkey, Redis ≥ 7.2; needs `appendonly yes`); costs up to a
         second a call with `appendfsync everysec`.
@@ -89,6 +96,7 @@ class Inbox:
         *,
         prefix: str = "notifier:",
         max_length: int = 1_000_000,
+        max_age: timedelta = timedelta(days=1),
         remember: timedelta = timedelta(days=3),
         durable: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -98,6 +106,7 @@ class Inbox:
         self._redis = redis
         self._prefix = prefix
         self._max_length = max_length
+        self._max_age = max_age
         self._remember_ms = int(remember.total_seconds() * 1000)
         self._durable = durable
         self._script = load_script(redis, "notifier", "append.lua")
@@ -140,13 +149,19 @@ class Inbox:
 
     def _append_chunk(self, connection: Redis, entries: Sequence[Entry]) -> list[Ticket]:
         keys = [self.stream, *(self._mark(entry.key) for entry in entries)]
-        args: list[Any] = [self._max_length, self._remember_ms]
+        args: list[Any] = [self._max_length, self._remember_ms, self._max_age // timedelta(milliseconds=1)]
         for entry in entries:
             args += (entry.event_id, entry.key, entry.door, entry.body)
         answer: Any = self._script(keys=keys, args=args, client=connection)
         if isinstance(answer, int):
-            raise InboxFull("inbox", answer, self._max_length)
+            raise self._full(answer)
         return [_ticket(entry, first) for entry, first in zip(entries, answer, strict=True)]
+
+    def _full(self, answer: int) -> InboxFull:
+        if answer >= 0:
+            return InboxFull.of("inbox", answer, self._max_length)
+        waited = timedelta(milliseconds=-answer)
+        return InboxFull(f"the inbox stands still: its first entry has waited {waited}, at most {self._max_age}")
 
     def _mark(self, key: str) -> str:
         return f"{self._prefix}seen:{blake2b(key.encode(), digest_size=16).hexdigest()}"

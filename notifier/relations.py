@@ -41,6 +41,14 @@ def _pause_faults(settings: Settings) -> Iterator[str]:
         )
 
 
+def _inbox_faults(settings: Settings) -> Iterator[str]:
+    if settings.inbox.max_age > settings.inbox.remember:
+        yield (
+            "inbox.max_age: must not be longer than inbox.remember, or a door forgets an event that still waits and"
+            " takes its copy for new; raise inbox.remember"
+        )
+
+
 def _event_faults(settings: Settings) -> Iterator[str]:
     places = [
         ("events", settings.events),
@@ -110,4 +118,4 @@ def folded(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]", "_", name).upper()
 
 
-RULES = (_drain_faults, _pause_faults, _event_faults, _route_faults, _sender_faults, _source_faults)
+RULES = (_drain_faults, _inbox_faults, _pause_faults, _event_faults, _route_faults, _sender_faults, _source_faults)

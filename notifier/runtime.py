@@ -163,6 +163,7 @@ def open_stores(settings: Settings, publish: Publish) -> Runtime:
             redis,
             prefix=settings.key_prefix,
             max_length=settings.inbox.max_length,
+            max_age=settings.inbox.max_age,
             remember=settings.inbox.remember,
             durable=settings.inbox.durable,
             clock=clock,

@@ -62,6 +62,9 @@ class InboxSettings(_Section):
     """The stream between the doors and intake."""
 
     max_length: int = Field(1_000_000, ge=1, description="Events that may wait before the doors answer InboxFull.")
+    max_age: Positive = Field(
+        timedelta(days=1), description="How long the first of them may have waited before the doors answer the same."
+    )
     remember: Positive = Field(timedelta(days=3), description="How long a door recognises a copy without the ledger.")
     durable: bool = Field(
         False, description="Doors wait until an event, webhook or receipt is on disk (WAITAOF: Valkey, Redis ≥ 7.2)."

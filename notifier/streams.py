@@ -287,7 +287,7 @@ class Receipts:
         """
         (answer,) = self._append([(provider, body, query)])
         if isinstance(answer, int):
-            raise InboxFull("stream of receipts", answer, self._max_length)
+            raise InboxFull.of("stream of receipts", answer, self._max_length)
 
     def append_many(self, bodies: Sequence[tuple[str, bytes, str]]) -> list[bool]:
         """As `append`, for (provider, body, query) each, in one round trip.

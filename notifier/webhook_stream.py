@@ -45,7 +45,7 @@ class Webhooks:
     def append(self, webhook: Webhook) -> None:
         """Keeps one body. Raises InboxFull before anything is written; RoadUnavailable."""
         if not self.append_many([webhook])[0]:
-            raise InboxFull("stream of webhooks", self._max_length, self._max_length)
+            raise InboxFull.of("stream of webhooks", self._max_length, self._max_length)
 
     def append_many(self, webhooks: Sequence[Webhook]) -> list[bool]:
         """Keeps bodies, in one round trip. Answer the platform only after it returned.

@@ -34,6 +34,11 @@ RULES = (
         "is longer than drain.request_timeout + drain.connect_timeout + drain.slice",
         "raise drain.lease, or lower one of the others: a living drain would lose its claims",
     ),
+    Rule(
+        "inbox.max_age",
+        "is not longer than inbox.remember",
+        "raise inbox.remember: a door would forget an event that still waits, and take its copy for new",
+    ),
     Rule("retry.cap", "is not below retry.base", "raise retry.cap"),
     Rule("breaker.cool_down_max", "is not below breaker.cool_down", "raise breaker.cool_down_max"),
     Rule(

@@ -83,6 +83,7 @@ def open_inbox(settings: Settings | None = None) -> Inbox:
         redis,
         prefix=found.key_prefix,
         max_length=found.inbox.max_length,
+        max_age=found.inbox.max_age,
         remember=found.inbox.remember,
         durable=found.inbox.durable,
     )

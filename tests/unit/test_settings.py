@@ -252,6 +252,12 @@ RELATIONS: list[tuple[str, dict[str, Any], str]] = [
         " claims; raise drain.lease or lower the others",
     ),
     (
+        "an inbox that may grow older than the door remembers",
+        {"inbox": {"max_age": "4d", "remember": "3d"}},
+        "inbox.max_age: must not be longer than inbox.remember, or a door forgets an event that still waits and takes"
+        " its copy for new; raise inbox.remember",
+    ),
+    (
         "a cap below its base",
         {"retry": {"base": "2s", "cap": "1s"}},
         "retry.cap: the longest step must not be below retry.base, the first; raise retry.cap",

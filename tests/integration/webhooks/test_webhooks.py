@@ -181,7 +181,7 @@ def test_a_reader_that_dies_between_inbox_and_book_loses_nothing(runtime: Runtim
     class DiesAfter(Inbox):
         def append(self, entries: Any) -> Any:
             super().append(entries)
-            raise InboxFull("inbox", 1, 1)  # as good as any end at this place: nothing may be acknowledged
+            raise InboxFull.of("inbox", 1, 1)  # as good as any end at this place: nothing may be acknowledged
 
     broken = replace(runtime, inbox=DiesAfter(runtime.redis, prefix=runtime.settings.key_prefix))
     with pytest.raises(InboxFull):

@@ -20,7 +20,7 @@ from notifier.settings import SettingsError
     [
         (RoadUnavailable("x"), AWAY),
         (LedgerUnavailable("x"), AWAY),
-        (InboxFull("inbox", 1, 1), AWAY),
+        (InboxFull.of("inbox", 1, 1), AWAY),
         (Unreachable("x"), AWAY),
         (LedgerRefused("x", None), REFUSED),
         (SettingsError("x"), REFUSED),

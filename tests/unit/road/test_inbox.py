@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -64,6 +65,19 @@ def test_a_full_inbox_refuses_the_call_before_writing_anything() -> None:
         inbox.append([entry(3), entry(4)])
     assert refused.value.retry_after == timedelta(seconds=5)
     assert redis.keys() == before
+
+
+def test_an_inbox_whose_first_entry_has_waited_too_long_takes_nothing_more() -> None:
+    redis = FakeRedis()
+    inbox = Inbox(redis, prefix="n:", max_age=timedelta(hours=1))
+    hour_ago = int(time.time() * 1000) - 3_600_000
+    redis.xadd("n:inbox", {"id": "id0", "key": "k0", "door": "python", "body": "{}"}, id=f"{hour_ago}-0")
+    before = redis.keys()
+    with pytest.raises(InboxFull, match="first entry has waited 1:00:0") as refused:
+        inbox.append([entry(1)])
+    assert (refused.value.retry_after, redis.keys()) == (timedelta(seconds=5), before)
+    redis.xdel("n:inbox", f"{hour_ago}-0")
+    assert inbox.append([entry(1)]) == [Ticket("id1", "queued")]
 
 
 def test_more_than_a_chunk_goes_in_order() -> None:
