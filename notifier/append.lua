@@ -15,7 +15,8 @@ local length = redis.call('XLEN', KEYS[1])
 if length >= tonumber(ARGV[1]) then return length end
 if length > 0 then
   local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1][1]
-  local age = redis.call('TIME')[1] * 1000 - tonumber(string.match(oldest, '^%d+'))
+  local now = redis.call('TIME')
+  local age = now[1] * 1000 + math.floor(now[2] / 1000) - tonumber(string.match(oldest, '^%d+'))
   if age >= tonumber(ARGV[3]) then return -age end
 end
 

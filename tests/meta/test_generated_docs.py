@@ -90,6 +90,7 @@ def with_sources(*names: str, kind: str = "shopify", **more: Any) -> dict[str, A
 
 BROKEN: dict[str, dict[str, Any]] = {
     "drain.lease": {"drain": {"lease": "10s"}},
+    "inbox.max_age": {"inbox": {"max_age": "4d"}},
     "retry.cap": {"retry": {"base": "2s", "cap": "1s"}},
     "breaker.cool_down_max": {"breaker": {"cool_down": "2s", "cool_down_max": "1s"}},
     "shops.a.routes.0.events": {

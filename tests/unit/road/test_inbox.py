@@ -110,7 +110,7 @@ def test_a_key_is_remembered_for_as_long_as_configured_and_is_not_readable_in_re
 
 def test_stats_tell_length_and_bound() -> None:
     redis = FakeRedis()
-    inbox = Inbox(redis, prefix="n:", max_length=10)
+    inbox = Inbox(redis, prefix="n:", max_length=10, max_age=timedelta(days=365 * 200))
     assert (inbox.stats().length, inbox.stats().oldest_age) == (0, None)
     redis.xadd("n:inbox", {"id": "old"}, id="1-0")  # at the first millisecond of 1970
     inbox.append([entry(1)])
