@@ -123,16 +123,20 @@ def _sustained(house: House, line: Line) -> Steady:
 
 
 def _ramp(house: House, line: Line) -> float:
-    """The last rate that kept the queues young, a little lowered."""
-    rate = house.sizes.ramp_from
+    """The last rate that kept the queues young, a little lowered. One that did not is tried again: disks hiccup."""
+    rate, again = house.sizes.ramp_from, True
     while rate < house.sizes.ramp_to:
         line.feed.tell(rate=rate)
         time.sleep(house.sizes.ramp_step * 0.6)
         oldest = _oldest_within(line, house.sizes.ramp_step * 0.4)
         say(f"ramp {line.place.home.name}: {rate:,.0f}/s, oldest {oldest:.2f} s")
-        if oldest > house.sizes.too_old / 2:
+        if oldest <= house.sizes.too_old / 2:
+            rate, again = rate * _STEEPER, True
+        elif again:
+            again = False
+            _catch_up(line)
+        else:
             break
-        rate *= _STEEPER
     return rate / _STEEPER * _BELOW
 
 
