@@ -11,7 +11,7 @@ from celery import Celery, signals
 from kombu.exceptions import OperationalError
 
 from notifier import telemetry
-from notifier.runtime import Runtime, open_runtime, settle_memory
+from notifier.runtime import Runtime, open_runtime, settle_memory, share_evenly
 from notifier.settings import load_settings
 from workers.configuration import FOREIGN_VARIABLES, celery_configuration
 from workers.pumps import Pumps
@@ -68,6 +68,7 @@ def runtime() -> Runtime:
     """The parts that this process works with, opened at the first use. Raises CatalogError, SettingsError."""
     opened = open_runtime(load_settings(), publish_drain)
     settle_memory()
+    share_evenly()
     return opened
 
 

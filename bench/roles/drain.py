@@ -11,7 +11,7 @@ from bench.measure import cpu_seconds
 from bench.roles import play
 from notifier import telemetry
 from notifier.drain import drain
-from notifier.runtime import open_runtime, settle_memory
+from notifier.runtime import open_runtime, settle_memory, share_evenly
 from notifier.settings import load_settings
 
 
@@ -24,6 +24,7 @@ def drain_lane(lane: str) -> dict[str, Any]:
         pass  # a worker has its connection long before there is work
     transport = runtime.transport(lane)
     settle_memory()
+    share_evenly()
     begun, cpu, accepted, more = time.monotonic(), cpu_seconds(os.getpid()), 0, True
     while more:
         report = drain(runtime, lane, transport, threading.Event())
