@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from redis import Redis
 
 from notifier.channels import meta, twilio
-from notifier.cli.gateway import gateway as gateway_command
+from notifier.cli import main
 from notifier.gateway import bodies, patience
 from notifier.gateway.patience import LARGEST_HEAD, PatientProtocol
 from notifier.ledger import Ledger
@@ -266,5 +266,5 @@ def test_the_command_serves_with_this_patience(monkeypatch: pytest.MonkeyPatch) 
     said: dict[str, object] = {}
     monkeypatch.setattr(uvicorn, "run", lambda app, **more: said.update(more))
 
-    assert CliRunner().invoke(gateway_command, ["--port", "0"]).exit_code == 0
+    assert CliRunner().invoke(main, ["gateway", "--port", "0"]).exit_code == 0
     assert said["http"] is PatientProtocol

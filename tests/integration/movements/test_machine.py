@@ -18,7 +18,7 @@ from random import Random
 from typing import Any, cast
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from redis import Redis
@@ -237,7 +237,7 @@ def _sqlite(folder: Path) -> Iterator[Ledger]:
     ledger.dispose()
 
 
-def _run(ledger: Ledger, redis: Redis, examples: int, *, blind: bool = False) -> None:
+def _run(ledger: Ledger, redis: Redis, examples: int) -> None:
     machine = cast("Any", type("OnThisLedger", (Machine,), {"ledger": ledger, "redis": redis}))
     run_state_machine_as_test(
         machine,
@@ -247,7 +247,6 @@ def _run(ledger: Ledger, redis: Redis, examples: int, *, blind: bool = False) ->
             deadline=None,
             suppress_health_check=list(HealthCheck),
             database=None,
-            phases=(Phase.generate,) if blind else tuple(Phase),
             report_multiple_bugs=False,
         ),
     )
@@ -263,9 +262,16 @@ def test_on_sqlite_the_phones_and_the_ledger_agree(tmp_path: Path, redis_client:
 def test_the_machine_finds_a_house_that_sends_again_what_a_dead_drain_may_have_sent(
     tmp_path: Path, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """By a story that leads there: drawn at random, one run in some found it not within a hundred."""
     monkeypatch.setattr(sweeps, "_stayed", lambda *_: True)
     with _sqlite(tmp_path) as ledger, pytest.raises(AssertionError, match="was sent again"):
-        _run(ledger, redis_client, 100, blind=True)
+        machine = cast("Any", type("OnThisLedger", (Machine,), {"ledger": ledger, "redis": redis_client}))()
+        for seed in range(20):
+            machine.new(seed)
+            machine.orders(3, None)
+            machine.crashes("nile-wa", 3)
+            machine.leases_end()
+            machine.drains("nile-wa", 4)
 
 
 @pytest.mark.timeout(300)
