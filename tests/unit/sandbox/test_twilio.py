@@ -16,7 +16,7 @@ from notifier.sandbox.webhooks import twilio_signature
 from tests.unit.sandbox.bench import AUTH_TOKEN, BASIC, SENDER, SID, Bench, body_of, code_of
 
 CALLBACK = "http://product.example/twilio?ref=d-1"
-SAMPLE = Path("/work/shared/samples/twilio/api_201_create.json")
+SAMPLE = Path(__file__).parents[4] / "shared/samples/twilio/api_201_create.json"  # beside the project, where it is
 SERVICE = "MG" + "a" * 32
 
 REFUSED: list[tuple[str, dict[str, str], tuple[int, int]]] = [
