@@ -30,13 +30,8 @@ from notifier.loops import pump
 from notifier.road import road
 from notifier.runtime import Runtime
 from notifier.streams import Item, StreamReader
+from workers.queues import INGEST_LISTS, INGEST_QUEUE, INGEST_TASK
 from workers.tasks import hand_in
-
-QUEUE = "intake"
-TASK = "notifier.ingest"
-
-# A queue of kombu on Redis is a list for each step of priority, the most urgent under the queue's own name.
-_LISTS = (QUEUE, *(f"{QUEUE}\x06\x16{step}" for step in (3, 6, 9)))
 
 # Messages moved and read at once; one may hold a list of events.
 _BATCH = 100
@@ -72,7 +67,7 @@ class MessageReader(StreamReader):
         stream = f"{prefix}ingest"
         super().__init__(redis, stream, "ingest", consumer, reclaim_after=reclaim_after)
         self._broker = redis
-        self._keys = (stream, *_LISTS)
+        self._keys = (stream, *INGEST_LISTS)
         self._move = redis.register_script(_MOVE)
 
     def read(self, count: int, block: timedelta | None) -> list[Item]:
@@ -85,13 +80,15 @@ class MessageReader(StreamReader):
         return super().read(count, None)
 
     def _take_from_broker(self, count: int) -> None:
-        with road(f"moving {QUEUE}"):
+        with road(f"moving {INGEST_QUEUE}"):
             self._move(keys=self._keys, args=[count])
 
     def _wait(self, block: timedelta) -> bool:
         """Whether there is a message: moving the last of a list to its own end waits for one, and changes nothing."""
-        with road(f"waiting for {QUEUE}"):  # in fractions of a second: the types of redis-py know whole ones only
-            peeked = self._broker.execute_command("BLMOVE", QUEUE, QUEUE, "RIGHT", "RIGHT", block.total_seconds())  # type: ignore[no-untyped-call]
+        # In fractions of a second: the types of redis-py know whole ones only.
+        command: tuple[Any, ...] = ("BLMOVE", INGEST_QUEUE, INGEST_QUEUE, "RIGHT", "RIGHT", block.total_seconds())
+        with road(f"waiting for {INGEST_QUEUE}"):
+            peeked = self._broker.execute_command(*command)  # type: ignore[no-untyped-call]
         return peeked is not None
 
 
@@ -141,11 +138,11 @@ def events_of(message: bytes) -> list[Any]:
         task, args, kwargs = _call(headers, content)
     except (KombuError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise NotUnderstood(f"no message of Celery in JSON: {type(error).__name__}") from None
-    if task.startswith("notifier.") and task != TASK:
+    if task.startswith("notifier.") and task != INGEST_TASK:
         return []
     given = kwargs.get("events", args[0] if args else None)
-    if task != TASK or not isinstance(given, dict | list):
-        raise NotUnderstood(f"only {TASK} with an order event, or a list of them, belongs into this queue")
+    if task != INGEST_TASK or not isinstance(given, dict | list):
+        raise NotUnderstood(f"only {INGEST_TASK} with an order event, or a list of them, belongs into this queue")
     return given if isinstance(given, list) else [given]
 
 

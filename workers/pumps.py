@@ -14,6 +14,7 @@ from celery import bootsteps
 
 from notifier import telemetry
 from notifier.loops import pump_intake, pump_receipts, pump_webhooks
+from workers.queues import INGEST_QUEUE
 
 _PUMPS = {"intake": (pump_intake, pump_webhooks), "receipts": (pump_receipts,)}
 
@@ -32,9 +33,9 @@ class Pumps(bootsteps.StartStopStep):
         served = parent.app.amqp.queues.consume_from
         self._served = [pump for name in served for pump in _PUMPS.get(name, ())]
         if "intake" in served and parent.app.connection_for_read().transport_cls in _REDIS:
-            from workers.ingest import QUEUE, pump_messages
+            from workers.ingest import pump_messages
 
-            parent.app.amqp.queues.deselect(QUEUE)
+            parent.app.amqp.queues.deselect(INGEST_QUEUE)
             self._served.append(pump_messages)
 
     def start(self, parent: Any) -> None:

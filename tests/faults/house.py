@@ -38,6 +38,7 @@ from tests.faults.children import Children
 from tests.faults.orders import SHOPS
 from tests.faults.proxy import Proxy
 from tests.fixtures.postgres import RunningPostgres, start_postgres
+from workers.queues import INGEST_LISTS, INGEST_TASK
 
 Database = Literal["sqlite", "postgresql"]
 
@@ -108,6 +109,19 @@ class House:
 
     def road(self) -> Redis:
         return open_road(self.road_url)
+
+    def on_the_road(self) -> int:
+        """How many events, receipts and messages that are events Redis holds: on our streams, and in Celery's hands."""
+        prefix = self.settings.key_prefix
+        with contextlib.closing(self.road()) as road:
+            pipe = road.pipeline(transaction=True)
+            for stream in ("inbox", "webhooks", "receipts", "ingest"):
+                pipe.xlen(f"{prefix}{stream}")
+            for one in INGEST_LISTS:
+                pipe.llen(one)
+            pipe.hvals("unacked")
+            *lengths, held = pipe.execute()
+        return sum(map(int, lengths)) + sum(INGEST_TASK.encode() in one for one in held)
 
     @contextlib.contextmanager
     def ledger(self) -> Iterator[Ledger]:

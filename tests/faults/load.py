@@ -27,7 +27,8 @@ from notifier.inbox import Inbox, InboxFull, RoadUnavailable
 from tests.faults.children import until
 from tests.faults.house import Database, House, running_house
 from tests.faults.orders import Given, readers
-from tests.faults.play import STUCK_AFTER, stories_of
+from tests.faults.play import stories_of
+from tests.faults.rest import STUCK_AFTER
 from tests.faults.verdict import FAULTS, Verdict, judge, read_record
 
 RESULTS = Path(__file__).parent / "load.json"

@@ -8,23 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from notifier.ledger import LedgerUnavailable
 from notifier.ledger.outcomes import outcomes
-from notifier.sandbox.testing import SandboxNotRunning
-from tests.faults.children import until
 from tests.faults.feeding import Feeder
 from tests.faults.house import Database, House, running_house
 from tests.faults.incidents import Fault, Incident, Scene, schedule
 from tests.faults.orders import DOORS, Door, Given, generate
+from tests.faults.rest import come_to_rest
 from tests.faults.verdict import Shown, Story, Verdict, judge, read_record
-
-# The longest way from one end to the next: an unknown outcome waits for time-to-live and buffer, after a lease, and
-# then the next channel may take its turn. If nothing more comes to its end in that time, nothing will.
-STUCK_AFTER = 90.0
-REST_WITHIN = 600.0
-
-_STILL = 3  # looks in a row at which nothing was left to happen
-_LOOK = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +61,8 @@ def play(order: Order, say: Callable[[str], None]) -> Run:
         say(f"{len(given)} events in {order.seconds:g} s, {len(incidents)} faults, seed {order.seed}, {order.database}")
         feeder.start()
         _break_and_mend(house, feeder, incidents, say)
-        rested = _come_to_rest(house, feeder, say)
+        say("everything is mended; waiting for rest")
+        rested = come_to_rest(house, feeder, lambda keys: stories_of(house, [one for one in given if one.key in keys]))
         feeder.close()
         house.hush()
         record = read_record(house.sandbox.arrivals(), given, house.road_losses)
@@ -122,42 +113,6 @@ def _end(incident: Incident, say: Callable[[str], None]) -> None:
         incident.error = f"mending: {type(error).__name__}: {error}"[:200]
         say(f"          {incident.fault.name} could not be mended: {incident.error}")
     incident.ended = time.monotonic()
-
-
-def _come_to_rest(house: House, feeder: Feeder, say: Callable[[str], None]) -> bool:
-    """Waits until nothing is left to happen, at most so long; whether it came to rest."""
-    say("everything is mended; waiting for rest")
-    waiting, still, looked, moved = {one.key for one in feeder.given}, 0, 0.0, time.monotonic()
-
-    def rests() -> bool:
-        nonlocal waiting, still, looked, moved
-        if time.monotonic() - looked < _LOOK:
-            return False
-        before, looked = len(waiting), time.monotonic()
-        waiting -= _ended(house, feeder, waiting)
-        moved = looked if len(waiting) < before else moved
-        still = still + 1 if feeder.done and not waiting and _is_quiet(house) else 0
-        return still >= _STILL or looked - moved > STUCK_AFTER
-
-    return until(rests, REST_WITHIN, house.look) and not waiting
-
-
-def _is_quiet(house: House) -> bool:
-    """Nothing is on its way to a phone, and no receipt to us."""
-    try:
-        summary = house.sandbox.summary()
-    except (SandboxNotRunning, OSError):
-        return False
-    return not summary["receipts"]["pending"]
-
-
-def _ended(house: House, feeder: Feeder, keys: set[str]) -> set[str]:
-    """Which of these have come to an end, as the ledger sees it: it says when to stop waiting, no more."""
-    try:
-        stories = stories_of(house, [one for one in feeder.given if one.key in keys])
-    except LedgerUnavailable:
-        return set()
-    return {key for key, story in stories.items() if story.state in ("told", "suppressed", "unreached")}
 
 
 def stories_of(house: House, given: Sequence[Given]) -> dict[str, Story]:

@@ -31,6 +31,7 @@ PLACES: Final = {
     "poll": ("notifier.transport", "Transport.poll"),
     "record": ("notifier.booking", "record"),
     "transact": ("notifier.booking", "Booking.book"),
+    "celery.note": ("kombu.transport.redis", "QoS.append"),  # a message popped, and noted down as being worked on
     "hand_in": ("workers.tasks", "hand_in"),
     "sweep": ("workers.tasks", "sweep"),
 }
@@ -149,10 +150,14 @@ def _no_sweeps() -> None:
 
 
 def _stock_celery() -> None:
-    """Celery itself takes the messages that are events, as it does without us: popped first, noted down afterwards."""
-    from workers import pumps
+    """Celery itself takes the messages that are events, as it does without us: popped first, noted down afterwards.
+
+    What it noted down comes again within the run, so that only what it has really lost is missing at the end.
+    """
+    from workers import configuration, pumps
 
     pumps._REDIS = frozenset()
+    configuration._REDIS_OPTIONS["visibility_timeout"] = 15
 
 
 CONTROLS: Final[dict[str, Callable[[], None]]] = {
