@@ -1,5 +1,8 @@
 """A drain's work in the ledger: what came back is recorded and what may go next is claimed, in one transaction.
 
+What was claimed is guarded and rendered after its commit, so that no message's own content is touched inside it; only
+what the guards hold back, and the probes of breakers, take a second one.
+
 While requests are under way it is done beside them, in a thread: the drain starts and hears requests meanwhile, and
 neither waits for the other. Only one transaction at a time, so nothing here is shared between two.
 """
@@ -12,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from notifier.carry import Triage, guard
+from notifier.carry import Taken, Triage, guard, hold_back, take
 from notifier.effects import store_breaker
 from notifier.ledger import Connection, breakers, claims, steps
 from notifier.policy.breaker import Breaker, admits, probing
@@ -39,7 +42,10 @@ _NOTHING = Entry((), 0, datetime.min.replace(tzinfo=UTC))
 
 @dataclass(slots=True)
 class Booked:
-    """What was booked. more: the lane may hold further due work; None: nobody looked. seconds: what it took."""
+    """What was booked. more: the lane may hold further due work; None: nobody looked. seconds: what it took.
+
+    lanes: have new work through what was held back.
+    """
 
     entry: Entry
     recorded: Recorded = field(default_factory=Recorded)
@@ -47,6 +53,7 @@ class Booked:
     claimed: int = 0
     more: bool | None = None
     seconds: float = 0.0
+    lanes: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -88,8 +95,10 @@ class Booking:
             self._thread.shutdown()
 
     def book(self, entry: Entry) -> Booked:
-        """One transaction. Raises LedgerUnavailable: none of it happened, or all, if only its reply was lost."""
+        """One transaction, and a second for what may not go. Raises LedgerUnavailable: nothing, some or all of it
+        happened; the claims that nobody saw are orphans then."""
         booked, begun = Booked(entry), time.monotonic()
+        taken: Taken | None = None
         with self.runtime.ledger.begin() as conn:
             if entry.results:
                 booked.recorded = record(
@@ -104,28 +113,41 @@ class Booking:
             if entry.orphans:
                 self._hand_back_orphans(conn, entry.now)
             if entry.room:
-                self._claim(conn, entry, booked)
+                taken = self._claim(conn, entry)
+        if taken is not None:
+            self._sort(taken, booked)
         booked.seconds = time.monotonic() - begun
         return booked
 
-    def _claim(self, conn: Connection, entry: Entry, booked: Booked) -> None:
-        """Claims what the breakers admit, and guards it.
+    def _claim(self, conn: Connection, entry: Entry) -> Taken:
+        """Claims what the breakers admit."""
+        now, standing = entry.now, breakers.breakers(conn)
+        own = self._own(standing)
+        verdict = admits(own, now) if own else "all"
+        lease_until = now + self.runtime.settings.drain.lease
+        batch = self._take(conn, {"all": entry.room, "probe": 1, "none": 0}[verdict], now, lease_until)
+        return take(conn, batch, standing, now, lease_until)
+
+    def _sort(self, taken: Taken, booked: Booked) -> None:
+        """Guards what was claimed, and books what is held back.
 
         A probe is noted as such only once there is a message for it: one that a guard held back would use it up.
         """
-        runtime, now = self.runtime, entry.now
-        standing = breakers.breakers(conn)
-        own = next((one for one in standing if one.kind == "lane" and one.name == self.lane), None)
-        verdict = admits(own, now) if own else "all"
-        lease_until = now + runtime.settings.drain.lease
-        batch = self._take(conn, {"all": entry.room, "probe": 1, "none": 0}[verdict], now, lease_until)
-        booked.triage = triage = guard(conn, runtime, batch, standing, now, lease_until)
-        probe = own if verdict == "probe" and triage.ready else None
+        now, standing = taken.now, taken.standing
+        booked.triage = triage = guard(self.runtime, taken)
+        own = self._own(standing)
+        probe = own if own and triage.ready and admits(own, now) == "probe" else None
         probes = [*triage.probes, *([probe] if probe else [])]
-        for one in probes:
-            store_breaker(conn, probing(one, now, runtime.settings.breaker.cool_down), now, "drain")
+        if probes or triage.overtaken or triage.failures:
+            with self.runtime.ledger.begin() as conn:
+                booked.lanes = hold_back(conn, self.runtime, triage, now)
+                for one in probes:
+                    store_breaker(conn, probing(one, now, self.runtime.settings.breaker.cool_down), now, "drain")
         self._probing = bool(probes) or any(one.state == "half_open" and self._concerned(one) for one in standing)
-        booked.claimed, booked.more = len(batch), bool(batch) and probe is None
+        booked.claimed, booked.more = len(taken.claimed), bool(taken.claimed) and probe is None
+
+    def _own(self, standing: Sequence[Breaker]) -> Breaker | None:
+        return next((one for one in standing if one.kind == "lane" and one.name == self.lane), None)
 
     def _take(self, conn: Connection, wanted: int, now: datetime, lease_until: datetime) -> list[claims.Claimed]:
         """Due deliveries by priority, age and fairness between shops."""

@@ -1,14 +1,16 @@
 """From a claimed delivery to a message that may go: the guards at send time, the rendering, its recipient's limits.
 
-Between plan and send the world moves: a newer event, a stop, an operator's change of template. The guards run in the
-claim's own transaction; what they hold back is recorded there, with its reason. The limits are asked after its commit:
-no lock of the ledger waits for Redis, and a Redis that is away undoes nothing that was recorded.
+Between plan and send the world moves: a newer event, a stop, an operator's change of template. What the guards must
+know is read in the claim's own transaction; they run, and messages are rendered, after its commit. So a message that
+kills the process that handles it dies with its claim on record, and `release_expired_leases` counts. What is held back
+is recorded in a transaction that only follows when there is such a thing. The limits are asked last: no lock of the
+ledger waits for Redis, and a Redis that is away undoes nothing that was recorded.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -55,52 +57,93 @@ class Denial:
     wait: timedelta
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A claimed batch, with what its guards must know: all of one moment. standing: all breakers."""
+
+    claimed: Sequence[Claimed]
+    consents: Sequence[plans.ConsentRecord]
+    standing: Sequence[Breaker]
+    now: datetime
+    lease_until: datetime
+
+
 @dataclass(slots=True)
 class Triage:
-    """What the guards let through, and what they held back.
+    """What the guards let through, and what they hold back.
 
-    lanes: have new work through it. probes: breakers of templates for which one message of `ready` is the probe.
+    overtaken: with reason and detail. probes: breakers of templates for which one message of `ready` is the probe.
     """
 
     ready: list[Carried] = field(default_factory=list)
-    lanes: set[str] = field(default_factory=set)
+    overtaken: list[tuple[Claimed, str, str]] = field(default_factory=list)
+    failures: list[steps.Fail] = field(default_factory=list)
     probes: list[Breaker] = field(default_factory=list)
-    suppressed: int = 0
-    failed: int = 0
 
 
-def guard(
-    conn: Connection,
-    runtime: Runtime,
-    claimed: Sequence[Claimed],
-    standing: Sequence[Breaker],
-    now: datetime,
-    lease_until: datetime,
-) -> Triage:
-    """Sorts a claimed batch: pointless, not allowed, not renderable, or ready. standing: all breakers."""
+def take(
+    conn: Connection, claimed: Sequence[Claimed], standing: Sequence[Breaker], now: datetime, lease_until: datetime
+) -> Taken:
+    """What the guards must know about a claimed batch, as it is in the claim's transaction."""
+    consents = plans.consents(conn, sorted({(one.shop, one.phone) for one in claimed})) if claimed else ()
+    return Taken(claimed, consents, standing, now, lease_until)
+
+
+def guard(runtime: Runtime, taken: Taken) -> Triage:
+    """Sorts a claimed batch: pointless, not allowed, not renderable, or ready. Touches no store."""
     triage = Triage()
-    if claimed:
-        wanted = _withhold(conn, claimed, triage, now)
-        triage.ready = _render(conn, runtime, wanted, standing, triage, now, lease_until)
+    said: dict[tuple[str, str], list[plans.ConsentRecord]] = defaultdict(list)
+    for record in taken.consents:
+        said[record.shop, record.phone].append(record)
+    stopped = {one.name: one for one in taken.standing if one.kind == "template" and one.state != "closed"}
+    for one in taken.claimed:
+        try:
+            _sort(runtime, taken, one, said.get((one.shop, one.phone), ()), stopped, triage)
+        except Exception as error:  # a fault of ours: it would end every drain of the lane, claim after claim
+            triage.failures.append(poisoned(one, error, taken.now))
     return triage
 
 
-def _withhold(conn: Connection, claimed: Sequence[Claimed], triage: Triage, now: datetime) -> list[Claimed]:
-    """Suppresses what a newer event or a stop has overtaken since the plan."""
-    said: dict[tuple[str, str], list[plans.ConsentRecord]] = defaultdict(list)
-    for record in plans.consents(conn, sorted({(one.shop, one.phone) for one in claimed})):
-        said[record.shop, record.phone].append(record)
-    overtaken = [
-        (one, *why) for one in claimed if (why := _overtaken(one, said.get((one.shop, one.phone), ()), now)) is not None
-    ]
-    if not overtaken:
-        return list(claimed)
-    steps.withdraw(conn, [steps.Cancel(one.delivery_id, reason) for one, reason, _ in overtaken], now, "drain")
-    silence = [steps.Suppress(one.notification_id, reason, detail) for one, reason, detail in overtaken]
-    steps.suppress(conn, silence, now, "drain")
-    triage.suppressed += len(overtaken)
-    gone = {one.delivery_id for one, _, _ in overtaken}
-    return [one for one in claimed if one.delivery_id not in gone]
+def hold_back(conn: Connection, runtime: Runtime, triage: Triage, now: datetime) -> set[str]:
+    """Records what the guards hold back: silence, or the next channel. Returns the lanes that have new work by it."""
+    overtaken, failures = triage.overtaken, triage.failures
+    if overtaken:
+        steps.withdraw(conn, [steps.Cancel(one.delivery_id, reason) for one, reason, _ in overtaken], now, "drain")
+        silence = [steps.Suppress(one.notification_id, reason, detail) for one, reason, detail in overtaken]
+        steps.suppress(conn, silence, now, "drain")
+    if not failures:
+        return set()
+    steps.fail(conn, failures, now, "drain")
+    return carry_on(conn, runtime, [failure.delivery_id for failure in failures], now, "drain")
+
+
+def poisoned(one: Claimed, error: Exception, now: datetime) -> steps.Fail:
+    """The end of a delivery that makes us fail. Its place is kept, not the words, which may be personal."""
+    place = telemetry.place_of(error)
+    telemetry.note("delivery.poison", delivery_id=one.delivery_id, place=place)
+    return _failure(one, (OutcomeClass.DEAD, "poison", place, Reason.BAD_MESSAGE), now)
+
+
+def _sort(
+    runtime: Runtime,
+    taken: Taken,
+    one: Claimed,
+    said: Sequence[plans.ConsentRecord],
+    stopped: Mapping[str, Breaker],
+    triage: Triage,
+) -> None:
+    """stopped: breakers of templates that are not closed, by name."""
+    if why := _overtaken(one, said, taken.now):
+        triage.overtaken.append((one, *why))
+        return
+    breaker = stopped.get(template_name(one.template, one.locale, one.lane))
+    made = _make(runtime, one, breaker if breaker not in triage.probes else _SHUT, taken)
+    if isinstance(made, steps.Fail):
+        triage.failures.append(made)
+        return
+    triage.ready.append(made)
+    if breaker:  # the one message that may find out whether the provider sends this template again
+        triage.probes.append(breaker)
 
 
 def _overtaken(one: Claimed, records: Sequence[plans.ConsentRecord], now: datetime) -> tuple[str, str] | None:
@@ -112,50 +155,16 @@ def _overtaken(one: Claimed, records: Sequence[plans.ConsentRecord], now: dateti
     return (verdict.reason, one.channel) if isinstance(verdict, Denied) else None
 
 
-def _render(
-    conn: Connection,
-    runtime: Runtime,
-    claimed: Sequence[Claimed],
-    standing: Sequence[Breaker],
-    triage: Triage,
-    now: datetime,
-    lease_until: datetime,
-) -> list[Carried]:
-    """Renders, and fails what cannot be rendered or whose template is stopped; the next channel may still carry it."""
-    open_templates = {one.name: one for one in standing if one.kind == "template" and one.state != "closed"}
-    ready: list[Carried] = []
-    failures: list[steps.Fail] = []
-    for one in claimed:
-        breaker = open_templates.get(template_name(one.template, one.locale, one.lane))
-        made = _make(runtime, one, breaker if breaker not in triage.probes else _SHUT, now, lease_until)
-        if isinstance(made, steps.Fail):
-            failures.append(made)
-            continue
-        ready.append(made)
-        if breaker:  # the one message that may find out whether the provider sends this template again
-            triage.probes.append(breaker)
-    if failures:
-        steps.fail(conn, failures, now, "drain")
-        triage.failed += len(failures)
-        triage.lanes |= carry_on(conn, runtime, [failure.delivery_id for failure in failures], now, "drain")
-    return ready
-
-
-def _make(
-    runtime: Runtime, one: Claimed, breaker: Breaker | None, now: datetime, lease_until: datetime
-) -> Carried | steps.Fail:
+def _make(runtime: Runtime, one: Claimed, breaker: Breaker | None, taken: Taken) -> Carried | steps.Fail:
     """The message, or why there is none. breaker: of its template, when that is not closed."""
-    if breaker and admits(breaker, now) == "none":
-        return _failure(one, _STOPPED, now)
+    if breaker and admits(breaker, taken.now) == "none":
+        return _failure(one, _STOPPED, taken.now)
     if one.shop not in runtime.rules:
-        return _failure(one, _NO_SHOP, now)
+        return _failure(one, _NO_SHOP, taken.now)
     try:
-        return prepare(runtime, one, now, lease_until)
+        return prepare(runtime, one, taken.now, taken.lease_until)
     except (RenderError, UnknownTemplate) as error:
-        return _failure(one, (OutcomeClass.DEAD, "render", str(error), Reason.BAD_MESSAGE), now)
-    except Exception as error:  # a fault of ours: it would end every drain of the lane, claim after claim
-        telemetry.note("delivery.poison", delivery_id=one.delivery_id, place=telemetry.place_of(error))
-        return _failure(one, (OutcomeClass.DEAD, "poison", telemetry.place_of(error), Reason.BAD_MESSAGE), now)
+        return _failure(one, (OutcomeClass.DEAD, "render", str(error), Reason.BAD_MESSAGE), taken.now)
 
 
 def prepare(runtime: Runtime, one: Claimed, now: datetime, lease_until: datetime) -> Carried:

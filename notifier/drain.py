@@ -227,13 +227,13 @@ class Drain:
             self._claimed.extend(triage.ready)
         if after.slowed:
             self._waiting.void()
-        done = after.counts + Counter(suppressed=triage.suppressed, failed=triage.failed)
+        done = after.counts + Counter(suppressed=len(triage.overtaken), failed=len(triage.failures))
         self.report.claimed += booked.claimed
         self.report.outcomes.update(done)
         if done or booked.claimed:
             ends = {name: done[name] for name in _OUTCOMES}
             telemetry.note("drain.turn", lane=self.lane, claimed=booked.claimed, **ends, seconds=booked.seconds)
-        self.runtime.wake(after.lanes | triage.lanes)
+        self.runtime.wake(after.lanes | booked.lanes)
 
     def _admit(self) -> None:
         """Asks the limits of the recipients; who is denied is recorded with the next results."""
@@ -263,7 +263,12 @@ class Drain:
             self._results.append(Result.released(carried))
             return
         try:
-            self.transport.submit(carried, adapter(sender.provider).build(carried.outgoing, sender))
+            request = adapter(sender.provider).build(carried.outgoing, sender)
+        except Exception as error:  # a fault of ours in one message is that row's outcome
+            self._results.append(not_started(carried, error))
+            return
+        try:
+            self.transport.submit(carried, request)
         except NotifierError as error:
             self._results.append(not_started(carried, error))
 

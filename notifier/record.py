@@ -84,17 +84,28 @@ def result_of(exchange: Exchange, read_answer: Callable[[int, bytes], Answer]) -
     if not isinstance(carried, Carried):
         raise TypeError("the transport gave back a token that is not ours")
     if exchange.status is not None:
-        return Result(carried, read_answer(exchange.status, exchange.body))
+        return Result(carried, _read(exchange.status, exchange.body, read_answer))
     if exchange.failure == NOT_SENT:
         return Result(carried, Refused(OutcomeClass.RETRY, NOT_SENT, exchange.detail))
     return Result(carried, Refused(OutcomeClass.UNKNOWN, "no_answer", exchange.detail))
 
 
-def not_started(carried: Carried, error: NotifierError) -> Result:
+def _read(status: int, body: bytes, read_answer: Callable[[int, bytes], Answer]) -> Answer:
+    try:
+        return read_answer(status, body)
+    except Exception as error:  # a fault of ours: the other answers are worth more than its trace
+        return Refused(OutcomeClass.UNKNOWN, "unreadable", telemetry.place_of(error))
+
+
+def not_started(carried: Carried, error: Exception) -> Result:
     """A request that could not be built, or that the transport would not take. Nothing of it left.
 
     What the transport refuses (its host, a token that no header can carry) it refuses for every message of the sender.
     """
+    if not isinstance(error, NotifierError):
+        place = telemetry.place_of(error)
+        telemetry.note("delivery.poison", delivery_id=carried.claimed.delivery_id, place=place)
+        return Result(carried, Refused(OutcomeClass.DEAD, "poison", place))
     outcome = OutcomeClass.SENDER_STOP if isinstance(error, NotAllowed) else OutcomeClass.DEAD
     return Result(carried, Refused(outcome, "not_started", str(error)[:300]))
 
@@ -116,7 +127,13 @@ def record(
     """
     batch = _Batch(probing)
     for result in results:
-        _sort(runtime, lane, result, now, batch)
+        try:
+            _sort(runtime, lane, result, now, batch)
+        except (
+            Exception
+        ) as error:  # a fault of ours: its lease ends, and a receipt decides; the batch goes on without it
+            note = result.carried.claimed.delivery_id
+            telemetry.note("delivery.poison", delivery_id=note, place=telemetry.place_of(error))
     after = Recorded()
     _count(after, "accepted", steps.accept(conn, batch.accept, now, "drain") if batch.accept else None)
     _count(after, "requeued", steps.requeue(conn, batch.requeue, now, "drain", owner) if batch.requeue else None)

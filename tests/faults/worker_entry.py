@@ -38,6 +38,7 @@ PLACES: Final = {
 
 
 DEADLY: Final = "this event kills whoever reads it"
+DEADLY_TO_SEND: Final = "its message kills whoever renders it"
 
 
 def wrap(module: str, path: str, around: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
@@ -85,6 +86,21 @@ def deadly_events() -> None:
     wrap("notifier.intake", "read_item", around)
 
 
+def deadly_messages() -> None:
+    """A message that says so kills the process that renders it, on every channel."""
+
+    def around(prepare: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(prepare)
+        def preparing(runtime: Any, one: Any, *rest: Any) -> Any:
+            if DEADLY_TO_SEND in one.body:
+                _die()
+            return prepare(runtime, one, *rest)
+
+        return preparing
+
+    wrap("notifier.carry", "prepare", around)
+
+
 def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -111,6 +127,7 @@ def wrong_clock(path: Path) -> None:
 def main() -> None:
     """Arms what the environment asks for, and runs the `notifier` command with our arguments."""
     deadly_events()
+    deadly_messages()
     if armed := os.environ.get("CHAOS_CRASH"):
         place, _, nth = armed.partition(":")
         name, _, side = place.rpartition(".")

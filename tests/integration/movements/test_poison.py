@@ -1,0 +1,168 @@
+"""A message that makes us fail, or kills its process, costs itself and nobody else, wherever on its way it does so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from notifier import carry, record
+from notifier.channels import meta
+from notifier.channels.contract import Accepted
+from notifier.sweeps import APART, sweep
+from tests.fixtures.drains import (
+    Scripted,
+    accepted,
+    deliveries_of,
+    delivery_row,
+    drain_of,
+    due,
+    run,
+    states,
+)
+from tests.fixtures.ledger import Queued
+from tests.fixtures.runtime import World
+
+PLACES: Mapping[str, tuple[Any, str]] = {
+    "the guards": (carry, "_overtaken"),
+    "the template": (carry, "prepare"),
+    "the request": (meta, "build"),
+}
+
+
+class Killed(BaseException):
+    """In the place of SIGKILL: nothing of ours catches it."""
+
+
+def _about(args: tuple[Any, ...]) -> str:
+    """Whose message a call is about."""
+    ids = (getattr(one, "delivery_id", None) or getattr(one, "ref", None) for one in args)
+    return str(next(filter(None, ids)))
+
+
+def touching(monkeypatch: pytest.MonkeyPatch, place: tuple[Any, str], act: Any) -> None:
+    """Calls `act` with the id of each message whose content is touched there."""
+    home, name = place
+    real = getattr(home, name)
+
+    def touched(*args: Any) -> Any:
+        act(_about(args))
+        return real(*args)
+
+    monkeypatch.setattr(home, name, touched)
+
+
+@pytest.fixture
+def made(world: World) -> list[Queued]:
+    return due(world, 5)
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest) -> Iterator[tuple[Any, str]]:
+    yield PLACES[request.param]
+
+
+def test_no_message_is_touched_before_its_claim_is_on_record(
+    world: World, monkeypatch: pytest.MonkeyPatch, made: list[Queued], place: tuple[Any, str]
+) -> None:
+    seen = []
+    touching(monkeypatch, place, lambda one: seen.append(delivery_row(world, one)["state"]))
+    run(drain_of(world, Scripted()))
+    assert seen == ["claimed"] * len(made)
+
+
+def test_a_message_that_makes_us_fail_is_set_aside_and_the_others_go(
+    world: World, monkeypatch: pytest.MonkeyPatch, made: list[Queued], place: tuple[Any, str]
+) -> None:
+    bad = made[1].delivery.id
+
+    def fail(one: str) -> None:
+        if one == bad:
+            raise KeyError("+201001234567")
+
+    touching(monkeypatch, place, fail)
+    transport = Scripted()
+    run(drain_of(world, transport))
+    row = delivery_row(world, bad)
+    assert (row["state"], row["code"], row["reason"]) == ("failed", "poison", "bad_message")
+    assert row["detail"].startswith("KeyError at ") and "+20" not in row["detail"]
+    assert [each["channel"] for each in deliveries_of(world, made[1].notification.id)] == ["whatsapp", "sms"]
+    assert sorted(transport.refs) == sorted(one.delivery.id for one in made if one.delivery.id != bad)
+
+
+def test_a_message_that_kills_whoever_renders_it_is_set_aside_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch, made: list[Queued]
+) -> None:
+    """Five are claimed with it and die with it twice; then they are due one after the other, and go."""
+    bad, deaths = made[1].delivery.id, []
+
+    def die(one: str) -> None:
+        if one == bad:
+            deaths.append(one)
+            raise Killed
+
+    touching(monkeypatch, PLACES["the template"], die)
+    lease, transport = world.runtime.settings.drain.lease, Scripted()
+    for _ in range(3 * (lease // APART + len(made))):
+        with suppress(Killed):
+            _drain_that_may_die(world, transport)
+        world.clock.move(APART)
+        sweep(world.runtime, "release_expired_leases")
+    row = delivery_row(world, bad)
+    assert (len(deaths), row["state"], row["code"]) == (3, "failed", "poison")
+    assert sorted(transport.refs) == sorted(one.delivery.id for one in made if one.delivery.id != bad)
+    assert states(world) == {"accepted": 4, "failed": 1, "queued": 1}
+
+
+def _drain_that_may_die(world: World, transport: Scripted) -> None:
+    work = drain_of(world, transport)
+    work._transact(10)
+    run(work)
+
+
+def test_those_that_died_twice_are_due_apart_and_before_they_expire(world: World) -> None:
+    expires_at = world.clock() + 2 * world.runtime.settings.drain.lease + timedelta(seconds=3)
+    made = due(world, 6, expires_at=expires_at)
+    for _ in range(2):
+        drain_of(world, Scripted())._transact(6)
+        world.clock.move(world.runtime.settings.drain.lease)
+        assert sweep(world.runtime, "release_expired_leases").moved["requeue"] == 6
+    times = sorted(delivery_row(world, one.delivery.id)["due_at"] for one in made)
+    waits = [round((at - times[0]) / 1_000_000, 1) for at in times]
+    assert waits == [0.0, 1.0, 1.5, 1.5, 1.5, 1.5]
+
+
+def test_an_answer_that_makes_us_fail_is_unknown_and_the_others_are_recorded(
+    world: World, monkeypatch: pytest.MonkeyPatch, made: list[Queued]
+) -> None:
+    def read(status: int, body: bytes) -> Accepted:
+        if b"odd" in body:
+            raise IndexError
+        return Accepted("wamid.1", held=False)
+
+    monkeypatch.setattr(meta, "read_answer", read)
+    transport = Scripted([accepted("odd")])
+    run(drain_of(world, transport))
+    assert states(world) == {"accepted": 4, "unknown": 1}
+    assert delivery_row(world, transport.refs[0])["state"] == "unknown"
+
+
+def test_a_result_that_makes_us_fail_waits_for_its_lease_and_the_others_are_recorded(
+    world: World, monkeypatch: pytest.MonkeyPatch, made: list[Queued]
+) -> None:
+    bad, sort = made[2].delivery.id, record._sort
+
+    def sorting(runtime: Any, lane: str, result: record.Result, *rest: Any) -> None:
+        if result.carried.claimed.delivery_id == bad:
+            raise ValueError
+        sort(runtime, lane, result, *rest)
+
+    monkeypatch.setattr(record, "_sort", sorting)
+    run(drain_of(world, Scripted()))
+    assert states(world) == {"accepted": 4, "claimed": 1}
+    world.clock.move(world.runtime.settings.drain.lease)
+    sweep(world.runtime, "release_expired_leases")
+    assert delivery_row(world, bad)["state"] == "unknown"
