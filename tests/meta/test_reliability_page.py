@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from notifier.signals import GAUGES, SIGNALS
+from tests.faults.load import RESULTS as LOAD
 from tests.faults.page import PAGE, with_figures
 from tests.faults.report import RESULTS
 from tests.faults.verdict import FAULTS
@@ -37,3 +38,13 @@ def test_the_last_full_run_was_whole_and_clean() -> None:
     assert (FOUND["events"] >= 20_000, FOUND["faults"] >= 200, len(FOUND["seeds"]) >= 3) == (True, True, True)
     assert (FOUND["databases"], FOUND["rested"]) == (["postgresql", "sqlite"], True)
     assert {kind: FOUND[kind] for kind in FAULTS} == dict.fromkeys(FAULTS, 0)
+
+
+def test_the_last_run_of_the_load_was_whole_and_clean() -> None:
+    found = json.loads(LOAD.read_text(encoding="utf-8"))
+    assert (found["minutes"] >= 5, found["times"] >= 10, found["rested"]) == (True, True, True)
+    assert {"InboxFull", "503"} <= set(found["refused"])
+    bad = (*FAULTS, "refused_without_a_time")
+    assert {kind: found[kind] for kind in bad} == dict.fromkeys(bad, 0)
+    for name in ("offered", "accepted"):
+        assert f"| {name} | {found[name]:,} |" in RELIABILITY
