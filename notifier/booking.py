@@ -10,6 +10,7 @@ neither waits for the other. Only one transaction at a time, so nothing here is 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -125,8 +126,8 @@ class Booking:
         own = self._own(standing)
         verdict = admits(own, now) if own else "all"
         lease_until = now + self.runtime.settings.drain.lease
-        batch = self._take(conn, {"all": entry.room, "probe": 1, "none": 0}[verdict], now, lease_until)
-        return take(conn, batch, standing, now, lease_until)
+        batch, more = self._take(conn, {"all": entry.room, "probe": 1, "none": 0}[verdict], now, lease_until)
+        return take(conn, batch, more, standing, now, lease_until)
 
     def _sort(self, taken: Taken, booked: Booked) -> None:
         """Guards what was claimed, and books what is held back.
@@ -144,18 +145,24 @@ class Booking:
                 for one in probes:
                     store_breaker(conn, probing(one, now, self.runtime.settings.breaker.cool_down), now, "drain")
         self._probing = bool(probes) or any(one.state == "half_open" and self._concerned(one) for one in standing)
-        booked.claimed, booked.more = len(taken.claimed), bool(taken.claimed) and probe is None
+        # What is held back may unblock a later message of the same order, which the claim passed over.
+        more = taken.more or bool(triage.overtaken or triage.failures)
+        booked.claimed, booked.more = len(taken.claimed), more and probe is None
 
     def _own(self, standing: Sequence[Breaker]) -> Breaker | None:
         return next((one for one in standing if one.kind == "lane" and one.name == self.lane), None)
 
-    def _take(self, conn: Connection, wanted: int, now: datetime, lease_until: datetime) -> list[claims.Claimed]:
-        """Due deliveries by priority, age and fairness between shops."""
+    def _take(
+        self, conn: Connection, wanted: int, now: datetime, lease_until: datetime
+    ) -> tuple[list[claims.Claimed], bool]:
+        """Due deliveries by priority, age and fairness between shops; whether a flow had all that it might give."""
         if not wanted:
-            return []
+            return [], False
         flows = [Flow(one.priority, one.shop, one.oldest_due) for one in claims.flows(conn, self.lane, now)]
         quotas = [claims.Quota(one.priority, one.shop, one.count) for one in shares(flows, wanted, now, AGEING)]
-        return claims.claim(conn, self.lane, quotas, self.owner, now, lease_until)
+        batch = claims.claim(conn, self.lane, quotas, self.owner, now, lease_until)
+        taken = Counter((one.priority, one.shop) for one in batch)
+        return batch, any(taken[one.priority, one.shop] >= min(one.count, claims.MOST_OF_A_FLOW) for one in quotas)
 
     def _concerned(self, breaker: Breaker) -> bool:
         return breaker.name == self.lane or breaker.name.endswith(f"@{self.lane}")

@@ -59,9 +59,13 @@ class Denial:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A claimed batch, with what its guards must know: all of one moment. standing: all breakers."""
+    """A claimed batch, with what its guards must know: all of one moment.
+
+    more: further work may be due. standing: all breakers.
+    """
 
     claimed: Sequence[Claimed]
+    more: bool
     consents: Sequence[plans.ConsentRecord]
     standing: Sequence[Breaker]
     now: datetime
@@ -82,11 +86,16 @@ class Triage:
 
 
 def take(
-    conn: Connection, claimed: Sequence[Claimed], standing: Sequence[Breaker], now: datetime, lease_until: datetime
+    conn: Connection,
+    claimed: Sequence[Claimed],
+    more: bool,
+    standing: Sequence[Breaker],
+    now: datetime,
+    lease_until: datetime,
 ) -> Taken:
     """What the guards must know about a claimed batch, as it is in the claim's transaction."""
     consents = plans.consents(conn, sorted({(one.shop, one.phone) for one in claimed})) if claimed else ()
-    return Taken(claimed, consents, standing, now, lease_until)
+    return Taken(claimed, more, consents, standing, now, lease_until)
 
 
 def guard(runtime: Runtime, taken: Taken) -> Triage:

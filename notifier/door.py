@@ -68,7 +68,7 @@ def offer(events: Sequence[bytes | str | Mapping[str, Any]], inbox: Inbox, door:
 
 def _try(event: bytes | str | Mapping[str, Any], door: str, clock: Clock) -> Entry | InvalidEvent:
     try:
-        return entry_of(parse_event(event if isinstance(event, (bytes, str)) else dict(event)), door, clock)
+        return _entry(parse_event(event if isinstance(event, (bytes, str)) else dict(event)), door, clock)
     except InvalidEvent as error:
         return error
 
@@ -84,9 +84,10 @@ def open_road(url: str, *, socket_timeout: timedelta = timedelta(seconds=10)) ->
         "retry": Retry(NoBackoff(), 0),
         "socket_timeout": socket_timeout.total_seconds(),
         "socket_connect_timeout": 3,
-        "socket_keepalive": True,
         "health_check_interval": 10,
     }
+    if not url.startswith("unix://"):  # redis-py refuses it for a socket of the file system
+        options["socket_keepalive"] = True
     try:
         if url.startswith(SCHEME):
             return read_sentinels(url).client(options)
@@ -134,23 +135,29 @@ def entry_of(event: OrderEvent | Mapping[str, Any], door: str, clock: Clock = ut
 
     Raises InvalidEvent.
     """
-    checked = event if isinstance(event, OrderEvent) else parse_event(dict(event))
-    if checked.occurred_at is None:
-        checked = checked.model_copy(update={"occurred_at": clock()})
-    return Entry(
-        event_id=new_id(),  # ours, whatever the sender's own `id` is: two shops may both have an event "1"
-        key=checked.key,
-        body=_body(checked),
-        door=door,
-    )
+    if not isinstance(event, OrderEvent):
+        return _entry(parse_event(dict(event)), door, clock)
+    if event.occurred_at is None:
+        event = event.model_copy(update={"occurred_at": clock()})
+    # Whoever holds an event may have filled its parts since it was made, so `set` says nothing here.
+    return _as_entry(event, door, exclude_defaults=True)
 
 
-def _body(event: OrderEvent) -> bytes:
-    """The event as JSON. Fields that we do not know may hold anything in Python; what has no JSON is a fault."""
+def _entry(event: OrderEvent, door: str, clock: Clock) -> Entry:
+    """The entry of an event that was read just now: nobody else holds it, so it is changed and not copied (7 us)."""
+    if event.occurred_at is None:
+        event.occurred_at = clock()
+    return _as_entry(event, door, exclude_unset=True)
+
+
+def _as_entry(event: OrderEvent, door: str, *, exclude_unset: bool = False, exclude_defaults: bool = False) -> Entry:
+    """Fields that we do not know may hold anything in Python; what has no JSON is a fault."""
     try:
-        return event.model_dump_json(exclude_none=True, exclude_defaults=True).encode()
+        body = event.model_dump_json(exclude_none=True, exclude_unset=exclude_unset, exclude_defaults=exclude_defaults)
     except PydanticSerializationError:
         raise InvalidEvent((_unspeakable(event),)) from None
+    # The id is ours, whatever the sender's own `id` is: two shops may both have an event "1".
+    return Entry(new_id(), event.key, body.encode(), door)
 
 
 def _unspeakable(event: OrderEvent) -> Fault:

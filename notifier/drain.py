@@ -115,8 +115,10 @@ class Drain:
     def turn(self) -> None:
         """One step: record and claim when it is time to, start what is ripe, wait for the next thing to happen."""
         self.collect(wait=self._nothing_to_do)
-        room = self._room()
-        if room or self._must_record():
+        record = self._must_record()
+        # What is recorded may unblock a later message of the same order, which a claim passes over until then.
+        room = self._room(hungry=self.hungry or record)
+        if room or record:
             self._transact(room)
         self._admit()
         self._start()
@@ -163,9 +165,9 @@ class Drain:
         read = adapter(self.runtime.senders[self.lane].provider).read_answer
         self._results.extend(result_of(exchange, read) for exchange in exchanges)
 
-    def _room(self) -> int:
+    def _room(self, *, hungry: bool) -> int:
         """How many deliveries to claim now: what the limiter can admit within AHEAD, and the provider take at once."""
-        if not self.hungry or self.closing or self._booking.under_way or time.monotonic() < self._waiting.wait_until:
+        if not hungry or self.closing or self._booking.under_way or time.monotonic() < self._waiting.wait_until:
             return 0
         settings = self.runtime.settings
         admitted = ceil(settings.senders[self.lane].rate * AHEAD.total_seconds()) + 1
@@ -219,8 +221,10 @@ class Drain:
     def _take_up(self, booked: Booked) -> None:
         entry, after, triage = booked.entry, booked.recorded, booked.triage
         self._doubtful = self._doubtful and not entry.orphans
-        # What was recorded may have unblocked a later message of the same order, which a claim passes over until then.
-        self.hungry = bool(entry.results) or (self.hungry if booked.more is None else booked.more)
+        if booked.more is not None:  # it looked after it recorded
+            self.hungry = booked.more
+        elif entry.results:
+            self.hungry = True
         if self.closing:  # the end came meanwhile
             self._results.extend(Result.released(carried) for carried in triage.ready)
         else:
@@ -284,7 +288,7 @@ class Drain:
             nexts.append(moment if self._must_record() else self._oldest_result + RECORD_WITHIN.total_seconds())
         if self.hungry and self._waiting.wait_until > moment:
             nexts.append(self._waiting.wait_until)
-        if self._room() or not (self.busy or (self.hungry and not self.closing)):
+        if self._room(hungry=self.hungry) or not (self.busy or (self.hungry and not self.closing)):
             nexts.append(moment)
         return timedelta(seconds=max(0.0, min(nexts) - moment))
 
@@ -325,7 +329,7 @@ def drain(runtime: Runtime, lane: str, transport: Transport, stop: threading.Eve
 def _work(work: Drain, hold: LaneHold, end: float) -> None:
     """Turns until nothing is due and nothing under way, until `end` (monotonic), a stop, or the loss of the hold."""
     runtime = work.runtime
-    kept = time.monotonic()
+    kept = looked = time.monotonic()
     while not work.closing:
         work.turn()
         moment = time.monotonic()
@@ -334,7 +338,8 @@ def _work(work: Drain, hold: LaneHold, end: float) -> None:
             if not hold.keep():
                 return
         work.closing = work.stop.is_set() or moment >= end
-        if not work.hungry:
+        if not work.hungry and (not work.busy or moment - looked > RECORD_WITHIN.total_seconds()):
+            looked = moment
             work.hungry = wake.is_asked(runtime.redis, runtime.settings.key_prefix, work.lane)
             if not (work.busy or work.hungry):
                 return

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from redis import Redis
 
-from notifier.road import road
+from notifier.road import call, road
 
 # Longer than the slowest transaction of a turn; a drain that is silent for longer has died, and its lane waits so long.
 HOLD = timedelta(seconds=5)
@@ -47,4 +47,4 @@ class LaneHold:
 
     def _set(self, ttl: timedelta) -> bool:
         with road("holding a lane"):
-            return bool(self._if_ours(keys=[self._key], args=[self._owner, int(ttl.total_seconds() * 1000)]))
+            return bool(call(self._if_ours, keys=[self._key], args=[self._owner, int(ttl.total_seconds() * 1000)]))

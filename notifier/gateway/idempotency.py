@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from redis import Redis
 
-from notifier.road import load_script, road
+from notifier.road import call, load_script, road
 
 # Shopify repeats for 4 h, Adobe for 24 h, Event Mesh for days (platforms-and-sms §A4.7).
 KEPT_FOR = timedelta(hours=72)
@@ -79,7 +79,7 @@ class Idempotency:
         """Claims each; what stands in its way otherwise. Raises RoadUnavailable."""
         args: list[Any] = [_ms(RUNNING_FOR), *(claim.fingerprint for claim in claims)]
         with road("looking for repeats"):
-            answer: Any = self._script(keys=[self._prefix + claim.place for claim in claims], args=args)
+            answer: Any = call(self._script, keys=[self._prefix + claim.place for claim in claims], args=args)
         return [_verdict(claim, found) for claim, found in zip(claims, answer, strict=True)]
 
     def end(self, endings: Sequence[Ending]) -> list[None]:

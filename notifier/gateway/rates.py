@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from redis import Redis
 
-from notifier.road import load_script, road
+from notifier.road import call, load_script, road
 
 # A key that was quiet may hand in this many at once, or a second's worth if that is more: a whole list goes through.
 LEAST_BURST = 1_000
@@ -39,5 +39,5 @@ class Rates:
         for want in wants:
             args += (places[want.holder], want.events)
         with road("counting requests of API keys"):
-            answer: Any = self._script(keys=[f"{self._prefix}rate:{holder}" for holder in buckets], args=args)
+            answer: Any = call(self._script, keys=[f"{self._prefix}rate:{holder}" for holder in buckets], args=args)
         return [timedelta(milliseconds=wait) for wait in answer]

@@ -16,7 +16,7 @@ from typing import Any
 from redis import Redis
 
 from notifier.ids import LENGTH
-from notifier.road import load_script, road
+from notifier.road import call, load_script, road
 
 # A drain that ends takes its list with it. One that died leaves it for the sweeps, should they be away for a night.
 KEPT = timedelta(hours=24)
@@ -55,5 +55,7 @@ class Departures:
             self._redis.delete(self.key(owner))
 
     def _call(self, op: str, owner: str) -> list[Any]:
-        found: list[Any] = self._script(keys=[self.key(owner), f"{self._prefix}fenced:{owner}"], args=[op, KEPT_MS])
+        found: list[Any] = call(
+            self._script, keys=[self.key(owner), f"{self._prefix}fenced:{owner}"], args=[op, KEPT_MS]
+        )
         return found

@@ -14,7 +14,7 @@ from redis import Redis
 
 from notifier.limits.clock import ServerClock
 from notifier.limits.marks import mark
-from notifier.road import load_script, road
+from notifier.road import call, load_script, road
 
 CAPACITY = 45
 REFILL = timedelta(seconds=6)
@@ -49,4 +49,4 @@ class PairLimit:
             return []
         args: list[int | str] = [op, self._clock.server_us(), CAPACITY, REFILL // timedelta(microseconds=1), *more]
         with road(f"pair limits of {sender}"):
-            return list(self._script(keys=keys, args=args))
+            return list(call(self._script, keys=keys, args=args))

@@ -14,7 +14,7 @@ from redis import Redis
 
 from notifier.limits.clock import ServerClock
 from notifier.limits.marks import mark
-from notifier.road import load_script, road
+from notifier.road import call, load_script, road
 
 WINDOW = timedelta(hours=24)
 
@@ -46,4 +46,4 @@ class PortfolioLimit:
             *map(mark, recipients),
         ]
         with road(f"limit of portfolio {portfolio}"):
-            return list(self._script(keys=[f"{self._prefix}limit:portfolio:{portfolio}"], args=args))
+            return list(call(self._script, keys=[f"{self._prefix}limit:portfolio:{portfolio}"], args=args))

@@ -25,7 +25,7 @@ from redis import Redis
 from notifier.events import NotifierError
 from notifier.limits.clock import SURE, ServerClock
 from notifier.limits.departures import KEPT_MS, Departures
-from notifier.road import load_script, road
+from notifier.road import call, load_script, road
 
 # J above. Smaller uses the sender better and forgives less; reference whatsapp-cloud-api §3: 80 in a sliding second.
 JITTER = timedelta(milliseconds=20)
@@ -167,8 +167,10 @@ class SenderLimit:
         args = (self._rate(sender), _us(JITTER), _us(AHEAD), RECOVERY, _us(REMEMBERED) // 1000, *more)
         sent = self._clock.monotonic()
         with road(f"permits of {sender}"):
-            answer: list[Any] = self._script(
-                keys=[f"{self._prefix}limit:sender:{sender}", *keys], args=[op, self._clock.server_us(), *args]
+            answer: list[Any] = call(
+                self._script,
+                keys=[f"{self._prefix}limit:sender:{sender}", *keys],
+                args=[op, self._clock.server_us(), *args],
             )
         self._clock.note(sent, self._clock.monotonic(), int(answer[0]) / 1e6)
         return answer[1:]
