@@ -155,14 +155,15 @@ class Booking:
     def _take(
         self, conn: Connection, wanted: int, now: datetime, lease_until: datetime
     ) -> tuple[list[claims.Claimed], bool]:
-        """Due deliveries by priority, age and fairness between shops; whether a flow had all that it might give."""
+        """Due deliveries by priority, age and fairness between shops; whether a flow may hold more than its share."""
         if not wanted:
             return [], False
         flows = [Flow(one.priority, one.shop, one.oldest_due) for one in claims.flows(conn, self.lane, now)]
         quotas = [claims.Quota(one.priority, one.shop, one.count) for one in shares(flows, wanted, now, AGEING)]
         batch = claims.claim(conn, self.lane, quotas, self.owner, now, lease_until)
+        share = {(one.priority, one.shop): min(one.count, claims.MOST_OF_A_FLOW) for one in quotas}
         taken = Counter((one.priority, one.shop) for one in batch)
-        return batch, any(taken[one.priority, one.shop] >= min(one.count, claims.MOST_OF_A_FLOW) for one in quotas)
+        return batch, any(taken[flow.priority, flow.shop] >= share.get((flow.priority, flow.shop), 0) for flow in flows)
 
     def _concerned(self, breaker: Breaker) -> bool:
         return breaker.name == self.lane or breaker.name.endswith(f"@{self.lane}")

@@ -37,6 +37,24 @@ def kept(redis: Redis) -> list[dict[str, Any]]:
     return [orjson.loads(fields[b"body"]) for _, fields in entries]
 
 
+def test_what_was_filled_in_after_an_event_was_made_is_handed_over_too(inbox: Inbox, redis: Redis) -> None:
+    event = OrderEvent.model_validate(SHIPPED)
+    event.customer.phone = "+966512345678"
+    event.vars["gift"] = "yes"
+    notify(event, inbox=inbox)
+    assert kept(redis)[0]["customer"] == {"phone": "+966512345678"}
+    assert kept(redis)[0]["vars"] == {"gift": "yes"}
+
+
+def test_an_event_and_the_mapping_it_was_made_of_have_the_same_body(inbox: Inbox, redis: Redis) -> None:
+    mapping: dict[str, Any] = {**SHIPPED, "occurred_at": "2026-03-01T12:00:00Z"}
+    mapping |= {"customer": {"name": " Sara ", "phone": None}, "order": {"total": 149.9, "currency": "SAR"}}
+    notify({**mapping, "revision": "1"}, inbox=inbox)
+    notify(OrderEvent.model_validate({**mapping, "revision": "2"}), inbox=inbox)
+    first, second = kept(redis)
+    assert {**first, "revision": "2"} == second
+
+
 def test_an_event_is_queued_under_an_id_of_ours_and_its_copy_is_a_duplicate_of_it(inbox: Inbox, redis: Redis) -> None:
     first = notify({**SHIPPED, "id": "17"}, inbox=inbox)
     again = notify(OrderEvent(**SHIPPED), inbox=inbox)

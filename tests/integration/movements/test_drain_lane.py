@@ -6,12 +6,14 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 
 import notifier.drain as drain_module
 from notifier import telemetry, wake
 from notifier.drain import DrainReport, drain
+from notifier.events import Priority
 from notifier.lane_hold import LaneHold
 from notifier.ledger import steps
 from notifier.transport import Transport
@@ -52,6 +54,23 @@ def test_a_drain_takes_all_that_is_due_and_ends(world: World) -> None:
 def test_an_idle_lane_costs_one_turn(world: World) -> None:
     report = go(world, Scripted())
     assert (report.turns, report.claimed, report.more, world.published) == (1, 0, False, [])
+
+
+def test_a_lane_with_little_work_costs_two_transactions(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    due(world, 20)
+    begin = Mock(wraps=world.ledger.begin)
+    monkeypatch.setattr(world.ledger, "begin", begin)
+    assert go(world, Scripted()).outcomes["accepted"] == 20
+    assert begin.call_count == 2, "one claims, one records and sees that there is no more"
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_flow_that_may_hold_more_than_its_share_is_looked_at_again(world: World, batch: int) -> None:
+    due(world, 1, priority=Priority.URGENT)
+    due(world, 9, priority=Priority.BULK)
+    runtime = make_runtime(world.ledger, world.runtime.redis, clock=world.clock, drain={"batch": batch})
+    report = go(World(runtime, world.clock, world.published), Scripted())
+    assert (report.outcomes["accepted"], states(world)) == (10, {"accepted": 10})
 
 
 def test_it_answers_the_wake_up_that_brought_it(world: World) -> None:

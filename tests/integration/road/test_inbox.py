@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from redis import Redis
 
-from notifier.embedded import RunningServer, start_server
+from notifier.door import open_road
+from notifier.embedded import RunningServer, find_binary, start_server
 from notifier.ids import new_id
 from notifier.inbox import Entry, Inbox, RoadUnavailable, Ticket
 from notifier.streams import Receipts
@@ -79,3 +84,48 @@ def test_scripts_are_loaded_again_after_the_server_forgot_them(redis_client: Red
     inbox.append(entries(1))
     redis_client.script_flush()
     assert inbox.append([Entry("id2", "other", b"{}", "python")]) == [Ticket("id2", "queued")]
+
+
+def test_a_connection_that_the_server_closed_while_it_rested_is_not_used(redis_client: Redis, redis_url: str) -> None:
+    with connect(redis_url) as redis:
+        inbox = Inbox(redis, prefix="n:")
+        inbox.append(entries(1))
+        redis_client.client_kill_filter(_type="normal", skipme=True)
+        assert [ticket.status for ticket in inbox.append(entries(1))] == ["duplicate"]
+
+
+def test_parent_and_child_of_a_fork_do_not_share_a_connection(redis_url: str) -> None:
+    with connect(redis_url) as redis:
+        inbox = Inbox(redis, prefix="n:")
+        inbox.append(entries(1))
+        child = os.fork()
+        own = [Entry(new_id(), f"{child}-{number}", b"{}", "python") for number in range(300)]
+        answers = [inbox.append([entry]) for entry in own]
+        right = answers == [[Ticket(entry.event_id, "queued")] for entry in own]
+        if child == 0:
+            os._exit(0 if right else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert right
+
+
+def test_a_server_may_be_reached_by_a_socket_of_the_file_system(tmp_path_factory: pytest.TempPathFactory) -> None:
+    place = tmp_path_factory.mktemp("s")
+    address = place / "s"
+    server = subprocess.Popen(
+        [find_binary(), "--port", "0", "--dir", str(place), "--unixsocket", str(address), "--save", ""],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(address)
+        with open_road(f"unix://{address}") as redis:
+            assert [ticket.status for ticket in Inbox(redis).append(entries(1))] == ["queued"]
+    finally:
+        server.kill()
+        server.wait()
+
+
+def wait_for(path: Path) -> None:
+    end = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} did not come"
+        time.sleep(0.01)
