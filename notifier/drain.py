@@ -203,7 +203,7 @@ class Drain:
             self._claimed_at = time.monotonic()
         entry = Entry(self._results, room, self.runtime.clock(), orphans=self._doubtful and self._settled)
         self._results = []
-        self._booking.begin(entry)
+        self._booking.begin(entry, beside=not self._nothing_to_do)
         self.collect(wait=self._nothing_to_do)
 
     def collect(self, *, wait: bool) -> None:
