@@ -120,6 +120,8 @@ class Inbox:
         appended again: what is in already is answered `queued` with the same id, and is in once.
         Raises InboxFull before anything of the chunk is written; RoadUnavailable.
         """
+        if not entries:
+            return []
         with road("appending to the inbox"):
             # WAITAOF waits for the writes of its own connection only, so all chunks go over one.
             client = self._borrow()

@@ -15,7 +15,7 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from notifier.inbox import DISK_TIMEOUT, InboxFull, measure
-from notifier.road import load_script, road, wait_for_disk
+from notifier.road import call_many, load_script, road, wait_for_disk
 
 # Bodies of webhooks are small, but there may be one of 3 MB among them; memory is the real bound.
 RECEIPTS_MAX_LENGTH = 1_000_000
@@ -301,17 +301,13 @@ class Receipts:
             if not self._durable:
                 return self._write(self._redis, bodies)
             # WAITAOF waits for the writes of its own connection only.
-            with self._redis.client() as connection:  # type: ignore[no-untyped-call]
-                answers = self._write(connection, bodies)
-                wait_for_disk(connection, DISK_TIMEOUT)
+            with self._redis.client() as client:  # type: ignore[no-untyped-call]
+                answers = self._write(client, bodies)
+                wait_for_disk(client, DISK_TIMEOUT)
                 return answers
 
-    def _write(self, connection: Redis, bodies: Sequence[tuple[str, bytes, str]]) -> list[Any]:
-        with connection.pipeline(transaction=False) as pipe:
-            for provider, body, query in bodies:
-                self._script(keys=[self.stream], args=[self._max_length, provider, body, query], client=pipe)
-            answers: list[Any] = pipe.execute()
-            return answers
+    def _write(self, client: Redis, bodies: Sequence[tuple[str, bytes, str]]) -> list[Any]:
+        return call_many(self._script, [((self.stream,), (self._max_length, *body)) for body in bodies], client)
 
 
 def _quarantined(id_: bytes, fields: Mapping[bytes, bytes]) -> Quarantined:

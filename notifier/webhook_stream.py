@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 from redis import Redis
 
 from notifier.inbox import DISK_TIMEOUT, InboxFull
-from notifier.road import load_script, road, wait_for_disk
+from notifier.road import call_many, load_script, road, wait_for_disk
 
 # A full order is 10 to 100 kB: memory is the real bound, and this the last one.
 MAX_LENGTH = 200_000
@@ -57,17 +56,17 @@ class Webhooks:
             if not self._durable:
                 return self._write(self._redis, webhooks)
             # WAITAOF waits for the writes of its own connection only.
-            with self._redis.client() as connection:  # type: ignore[no-untyped-call]
-                kept = self._write(connection, webhooks)
-                wait_for_disk(connection, DISK_TIMEOUT)
+            with self._redis.client() as client:  # type: ignore[no-untyped-call]
+                kept = self._write(client, webhooks)
+                wait_for_disk(client, DISK_TIMEOUT)
                 return kept
 
-    def _write(self, connection: Redis, webhooks: Sequence[Webhook]) -> list[bool]:
-        with connection.pipeline(transaction=False) as pipe:
-            for one in webhooks:
-                args: list[Any] = [self._max_length, one.shop, one.source, orjson.dumps(dict(one.headers)), one.body]
-                self._script(keys=[self.stream], args=args, client=pipe)
-            return [not isinstance(answer, int) for answer in pipe.execute()]
+    def _write(self, client: Redis, webhooks: Sequence[Webhook]) -> list[bool]:
+        calls = [
+            ((self.stream,), (self._max_length, one.shop, one.source, orjson.dumps(dict(one.headers)), one.body))
+            for one in webhooks
+        ]
+        return [not isinstance(answer, int) for answer in call_many(self._script, calls, client)]
 
 
 def read_webhook(fields: Mapping[bytes, bytes]) -> Webhook:

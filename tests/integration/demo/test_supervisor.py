@@ -142,12 +142,15 @@ def test_stopping_twice_is_harmless(supervisor: Supervisor) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_raises_the_flag_and_the_old_handler_comes_back(number: signal.Signals, code: int) -> None:
-    before = signal.getsignal(number)
-    with catching_signals() as stopping:
-        assert (stopping(), stopping.exit_code) == (False, 0)
-        signal.raise_signal(number)
-        assert (stopping(), stopping.exit_code) == (True, code)
-    assert signal.getsignal(number) == before
+    before = signal.signal(number, signal.default_int_handler)  # under nohup it would be ignored
+    try:
+        with catching_signals() as stopping:
+            assert (stopping(), stopping.exit_code) == (False, 0)
+            signal.raise_signal(number)
+            assert (stopping(), stopping.exit_code) == (True, code)
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
 
 
 def test_what_was_ignored_stays_ignored() -> None:

@@ -12,8 +12,10 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from notifier.embedded import start_server
-from notifier.inbox import InboxFull, RoadUnavailable
+from notifier.ids import new_id
+from notifier.inbox import Entry, Inbox, InboxFull, RoadUnavailable
 from notifier.streams import Backlog, Item, Quarantine, Receipts, StreamReader
+from notifier.webhook_stream import Webhook, Webhooks
 from tests.fixtures.redis_server import connect, needs_waitaof
 
 LONG = timedelta(minutes=5)
@@ -298,6 +300,29 @@ def test_after_a_batch_that_could_not_be_moved_its_suspects_come_last_and_singly
     for number in range(2):
         assert values(a.read(9, None)) == [number]
         a.done([ids[number]])
+
+
+@pytest.mark.parametrize(
+    "append",
+    [
+        lambda redis: Inbox(redis, prefix="n:", durable=True).append([Entry(new_id(), "key", b"{}", "python")]),
+        lambda redis: Receipts(redis, "n:", durable=True).append("meta", b"{}"),
+        lambda redis: Webhooks(redis, "n:", durable=True).append(Webhook("nile", "shopify", {}, b"{}")),
+    ],
+    ids=["inbox", "receipts", "webhooks"],
+)
+def test_the_wait_for_the_disk_is_on_the_connection_that_wrote(
+    tmp_path_factory: pytest.TempPathFactory, append: Callable[[Redis], object]
+) -> None:
+    with start_server(tmp_path_factory.mktemp("watched")) as server, connect(server.url) as redis:
+        needs_waitaof(redis)
+        with connect(server.url) as other, other.monitor() as monitor:
+            append(redis)
+            seen = {}
+            while "WAITAOF" not in seen:
+                said = monitor.next_command()
+                seen[said["command"].split()[0].upper()] = said["client_port"]
+    assert (seen.get("EVAL") or seen["EVALSHA"]) == seen["WAITAOF"]
 
 
 def test_durable_receipts_survive_a_killed_server(tmp_path_factory: pytest.TempPathFactory) -> None:
