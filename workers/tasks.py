@@ -24,7 +24,6 @@ from notifier.runtime import Runtime
 from notifier.sweeps import sweep
 from workers import app as workers_app
 from workers.engines import engine_for
-from workers.memory import give_back
 
 PAUSE = 2.0  # seconds between two tries to hand in, while Redis is away or the inbox is full
 
@@ -91,7 +90,6 @@ def deliver(lane: str) -> None:
         return
     with engine_for(runtime, lane) as transport:
         drain(runtime, lane, transport, workers_app.STOP)
-    give_back()
 
 
 @shared_task(name="notifier.sweep")
