@@ -45,7 +45,7 @@ _NOTHING = Entry((), 0, datetime.min.replace(tzinfo=UTC))
 class Booked:
     """What was booked. more: the lane may hold further due work; None: nobody looked. seconds: what it took.
 
-    lanes: have new work through what was held back.
+    lanes: have new work through what was held back. failed: why what was claimed is not here; nobody saw it.
     """
 
     entry: Entry
@@ -55,6 +55,7 @@ class Booked:
     more: bool | None = None
     seconds: float = 0.0
     lanes: set[str] = field(default_factory=set)
+    failed: Exception | None = None
 
 
 @dataclass(slots=True)
@@ -67,6 +68,7 @@ class Booking:
     wake: Callable[[], None]
     entry: Entry = _NOTHING  # the last that was begun
     _probing: bool = False  # a breaker of the lane is half open
+    _dropped: set[str] = field(default_factory=set)  # their results could not be recorded: they may have left
     _thread: ThreadPoolExecutor | None = None
     _future: Future[Booked] | None = None
 
@@ -122,8 +124,12 @@ class Booking:
                 self._hand_back_orphans(conn, entry.now)
             if entry.room:
                 taken = self._claim(conn, entry)
+        self._dropped |= booked.recorded.dropped
         if taken is not None:
-            self._sort(taken, booked)
+            try:
+                self._sort(taken, booked)
+            except Exception as error:  # what was recorded stands; nobody saw the claims
+                booked.triage, booked.failed = Triage(), error
         booked.seconds = time.monotonic() - begun
         return booked
 
@@ -146,9 +152,11 @@ class Booking:
         own = self._own(standing)
         probe = own if own and triage.ready and admits(own, now) == "probe" else None
         probes = [*triage.probes, *([probe] if probe else [])]
+        if self.runtime.clock() >= taken.lease_until:  # we slept, and others have probed meanwhile
+            probes = []
         if probes or triage.overtaken or triage.failures:
             with self.runtime.ledger.begin() as conn:
-                booked.lanes = hold_back(conn, self.runtime, triage, now)
+                booked.lanes = hold_back(conn, self.runtime, triage, now, self.owner)
                 for one in probes:
                     store_breaker(conn, probing(one, now, self.runtime.settings.breaker.cool_down), now, "drain")
         self._probing = bool(probes) or any(one.state == "half_open" and self._concerned(one) for one in standing)
@@ -170,7 +178,10 @@ class Booking:
         batch = claims.claim(conn, self.lane, quotas, self.owner, now, lease_until)
         share = {(one.priority, one.shop): min(one.count, claims.MOST_OF_A_FLOW) for one in quotas}
         taken = Counter((one.priority, one.shop) for one in batch)
-        return batch, any(taken[flow.priority, flow.shop] >= share.get((flow.priority, flow.shop), 0) for flow in flows)
+        # A flow without a share may hold more. Where nothing could be claimed, all wait for orders of other drains.
+        return batch, bool(batch) and any(
+            taken[flow.priority, flow.shop] >= share.get((flow.priority, flow.shop), 0) for flow in flows
+        )
 
     def _concerned(self, breaker: Breaker) -> bool:
         return breaker.name == self.lane or breaker.name.endswith(f"@{self.lane}")
@@ -180,6 +191,7 @@ class Booking:
         orphans = [
             steps.Requeue(found, due_at, "released", "", "", attempt=False)
             for found, due_at in claims.claims_of(conn, self.owner)
+            if found not in self._dropped
         ]
         if orphans:
             steps.requeue(conn, orphans, now, "drain", self.owner)

@@ -113,17 +113,24 @@ def guard(runtime: Runtime, taken: Taken) -> Triage:
     return triage
 
 
-def hold_back(conn: Connection, runtime: Runtime, triage: Triage, now: datetime) -> set[str]:
-    """Records what the guards hold back: silence, or the next channel. Returns the lanes that have new work by it."""
+def hold_back(conn: Connection, runtime: Runtime, triage: Triage, now: datetime, owner: str) -> set[str]:
+    """Records what the guards hold back: silence, or the next channel. Returns the lanes that have new work by it.
+
+    owner: the drain that claimed it. What a drain that slept beyond its lease holds back, another may have sent.
+    """
     overtaken, failures = triage.overtaken, triage.failures
     if overtaken:
-        steps.withdraw(conn, [steps.Cancel(one.delivery_id, reason) for one, reason, _ in overtaken], now, "drain")
-        silence = [steps.Suppress(one.notification_id, reason, detail) for one, reason, detail in overtaken]
+        ends = [steps.Cancel(one.delivery_id, reason) for one, reason, _ in overtaken]
+        ours = steps.withdraw(conn, ends, now, "drain", owner).moved
+        silence = [
+            steps.Suppress(one.notification_id, reason, detail)
+            for one, reason, detail in overtaken
+            if one.delivery_id in ours
+        ]
         steps.suppress(conn, silence, now, "drain")
     if not failures:
         return set()
-    steps.fail(conn, failures, now, "drain")
-    return carry_on(conn, runtime, [failure.delivery_id for failure in failures], now, "drain")
+    return carry_on(conn, runtime, sorted(steps.fail(conn, failures, now, "drain", owner).moved), now, "drain")
 
 
 def poisoned(one: Claimed, error: Exception, now: datetime) -> steps.Fail:

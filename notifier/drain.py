@@ -226,6 +226,7 @@ class Drain:
         elif entry.results:
             self.hungry = True
         if self.closing:  # the end came meanwhile
+            self.hungry = self.hungry or bool(triage.ready)
             self._results.extend(Result.released(carried) for carried in triage.ready)
         else:
             self._claimed.extend(triage.ready)
@@ -238,6 +239,9 @@ class Drain:
             ends = {name: done[name] for name in _OUTCOMES}
             telemetry.note("drain.turn", lane=self.lane, claimed=booked.claimed, **ends, seconds=booked.seconds)
         self.runtime.wake(after.lanes | booked.lanes)
+        if booked.failed:
+            self._doubtful = True
+            raise booked.failed
 
     def _admit(self) -> None:
         """Asks the limits of the recipients; who is denied is recorded with the next results."""

@@ -23,6 +23,9 @@ __all__ = ["Entry", "Inbox", "InboxFull", "InboxStats", "RoadUnavailable", "Tick
 # One call of the script. Larger calls save nothing, and hold the server for longer at a time.
 CHUNK = 500
 
+# Connections that an inbox keeps. Without a bound, a hundred threads at once left none in the pool for anybody else.
+IDLE = 8
+
 # What a door tells its caller when the inbox is full: long enough for intake to take some batches.
 RETRY_AFTER = timedelta(seconds=5)
 
@@ -111,7 +114,7 @@ class Inbox:
         self._remember_ms = int(remember.total_seconds() * 1000)
         self._durable = durable
         self._script = load_script(redis, "notifier", "append.lua")
-        self._idle: deque[Redis] = deque()
+        self._idle: deque[Redis] = deque(maxlen=IDLE)
 
     def append(self, entries: Sequence[Entry]) -> list[Ticket]:
         """Puts entries into the inbox; tickets come in the order of the entries.

@@ -59,11 +59,15 @@ class Result:
 
 @dataclass(slots=True)
 class Recorded:
-    """What was written: counts by outcome, and the lanes that have new work. slowed: the sender was too fast."""
+    """What was written: counts by outcome, and the lanes that have new work. slowed: the sender was too fast.
+
+    dropped: deliveries whose result is such that we fail on it; they stay claimed until their lease ends.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
     lanes: set[str] = field(default_factory=set)
     slowed: bool = False
+    dropped: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -125,16 +129,14 @@ def record(
     owner: the drain whose claims these are; what another has claimed since is not given back under its hands.
     probing: a breaker of the lane is half open, so that good news matters to it as well.
     """
-    batch = _Batch(probing)
+    batch, after = _Batch(probing), Recorded()
     for result in results:
         try:
             _sort(runtime, lane, result, now, batch)
-        except (
-            Exception
-        ) as error:  # a fault of ours: its lease ends, and a receipt decides; the batch goes on without it
-            note = result.carried.claimed.delivery_id
-            telemetry.note("delivery.poison", delivery_id=note, place=telemetry.place_of(error))
-    after = Recorded()
+        except Exception as error:  # a fault of ours: a receipt decides, and the batch goes on without it
+            delivery_id = result.carried.claimed.delivery_id
+            after.dropped.add(delivery_id)
+            telemetry.note("delivery.poison", delivery_id=delivery_id, place=telemetry.place_of(error))
     _count(after, "accepted", steps.accept(conn, batch.accept, now, "drain") if batch.accept else None)
     _count(after, "requeued", steps.requeue(conn, batch.requeue, now, "drain", owner) if batch.requeue else None)
     _count(after, "unknown", steps.lose_track(conn, batch.lose, now, "drain", owner) if batch.lose else None)

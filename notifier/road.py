@@ -92,6 +92,11 @@ def call_many(
             ]
             for place, answer in zip(unknown, _exchange(connection, again), strict=True):
                 answers[place] = answer
+    except BaseException:
+        # An answer that comes late would be taken for that of the next command. A connection to a primary that
+        # Sentinel found leaves this to its caller.
+        connection.disconnect()
+        raise
     finally:
         if held is None:
             redis.connection_pool.release(connection)
@@ -115,10 +120,13 @@ def _answer(connection: Any) -> Any:
 
 
 def fresh(client: Redis) -> bool:
-    """Whether the connection that this client holds may be used: made in this process, and not closed by the server."""
+    """Whether the connection that this client holds may be used: made in this process, with Sentinel to the primary of
+    now, and not closed by the server."""
     connection = client.connection
+    if connection is None or connection.pid != os.getpid() or not client.connection_pool.owns_connection(connection):
+        return False
     try:
-        return connection is not None and connection.pid == os.getpid() and not connection.can_read()
+        return not connection.can_read()
     except (RedisError, OSError):
         return False
 

@@ -160,7 +160,7 @@ def _hand_back_apart(conn: Connection, ends: Sequence[Ended], now: datetime, pag
     """One after the other, the oldest first: one of them may be what kills, and a claim takes all that is due."""
     rows = []
     for place, end in enumerate(sorted(ends, key=lambda end: (end.due_at, end.delivery_id))):
-        wait = min(place * APART, (end.expires_at - now) / 2)
+        wait = min(place * APART, (end.expires_at - now) * place / (2 * len(ends)))  # apart also shortly before the end
         rows.append(steps.Requeue(end.delivery_id, max(end.due_at, now + wait), "released", attempt=False))
     page.add("requeue", len(steps.requeue(conn, rows, now, page.sweep).moved), len(rows))
     page.lanes |= {end.lane for end in ends}

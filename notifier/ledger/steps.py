@@ -180,6 +180,8 @@ _FAIL = Move(
     "fail",
     rows=Rows(delivery_id="text", outcome="text", code="text", detail="text", reason="text", at="bigint"),
     sets=f"outcome = r.outcome, code = r.code, detail = r.detail, failed_at = r.at, {TRIED}, {_ENDED}",
+    # The owner stays on a row that was accepted, so it alone does not say that the claim stands.
+    guard="(CAST(:owner AS TEXT) IS NULL OR (d.owner = :owner AND d.state = 'claimed'))",
 )
 _REASON = Rows(delivery_id="text", reason="text")
 _EXPIRE = Move("expire", rows=_REASON, sets=_ENDED)
@@ -221,9 +223,9 @@ def withdraw(conn: Connection, rows: Sequence[Cancel], now: datetime, by: str, o
     return _step(_WITHDRAW, conn, rows, now, by, owner=owner)
 
 
-def fail(conn: Connection, rows: Sequence[Fail], now: datetime, by: str) -> Moved:
-    """claimed, unknown, accepted, sent → failed."""
-    return _step(_FAIL, conn, rows, now, by)
+def fail(conn: Connection, rows: Sequence[Fail], now: datetime, by: str, owner: str | None = None) -> Moved:
+    """claimed, unknown, accepted, sent → failed. owner: only what this drain has claimed."""
+    return _step(_FAIL, conn, rows, now, by, owner=owner)
 
 
 def expire(conn: Connection, rows: Sequence[Expire], now: datetime, by: str) -> Moved:

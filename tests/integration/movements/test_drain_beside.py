@@ -117,6 +117,7 @@ def test_claims_that_come_after_the_end_go_back_unsent(world: World, gate: Gate)
     drain.closing = True
     gate.open.set()
     drain.collect(wait=True)
+    assert drain.hungry, "so that the end of a slice asks for the drain that goes on"
     transport.hold = False
     while drain.busy:
         drain.turn()

@@ -15,7 +15,7 @@ from notifier import telemetry, wake
 from notifier.drain import DrainReport, drain
 from notifier.events import Priority
 from notifier.lane_hold import LaneHold
-from notifier.ledger import steps
+from notifier.ledger import claims, steps
 from notifier.transport import Transport
 from tests.fixtures.drains import (
     Scripted,
@@ -71,6 +71,21 @@ def test_a_flow_that_may_hold_more_than_its_share_is_looked_at_again(world: Worl
     runtime = make_runtime(world.ledger, world.runtime.redis, clock=world.clock, drain={"batch": batch})
     report = go(World(runtime, world.clock, world.published), Scripted())
     assert (report.outcomes["accepted"], states(world)) == (10, {"accepted": 10})
+
+
+def test_a_drain_ends_when_all_that_is_due_waits_for_others(world: World) -> None:
+    """Two flows, one of them without a share, and both orders are claimed by somebody else: the tick looks again."""
+    for number in range(2):
+        due(world, order_id=f"order-{number}")
+    with world.ledger.begin() as conn:
+        quota = [claims.Quota(Priority.NORMAL, "nile", 2)]
+        lease = world.clock() + world.runtime.settings.drain.lease
+        assert len(claims.claim(conn, "nile-wa", quota, "somebody", world.clock(), lease)) == 2
+    due(world, order_id="order-0", event="order.shipped", priority=Priority.URGENT)
+    due(world, order_id="order-1", event="order.shipped", priority=Priority.BULK)
+    runtime = make_runtime(world.ledger, world.runtime.redis, clock=world.clock, drain={"batch": 1})
+    report = go(World(runtime, world.clock, world.published), Scripted())
+    assert (report.turns, report.claimed, report.more) == (1, 0, False)
 
 
 def test_it_answers_the_wake_up_that_brought_it(world: World) -> None:

@@ -6,12 +6,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
-from notifier import carry, record
+from notifier import booking, carry, record
+from notifier.booking import Entry
+from notifier.carry import Triage
 from notifier.channels import meta
 from notifier.channels.contract import Accepted
+from notifier.ledger import LedgerUnavailable
 from notifier.sweeps import APART, sweep
 from tests.fixtures.drains import (
     Scripted,
@@ -20,6 +24,7 @@ from tests.fixtures.drains import (
     delivery_row,
     drain_of,
     due,
+    notification_row,
     run,
     states,
 )
@@ -132,7 +137,7 @@ def test_those_that_died_twice_are_due_apart_and_before_they_expire(world: World
         assert sweep(world.runtime, "release_expired_leases").moved["requeue"] == 6
     times = sorted(delivery_row(world, one.delivery.id)["due_at"] for one in made)
     waits = [round((at - times[0]) / 1_000_000, 1) for at in times]
-    assert waits == [0.0, 1.0, 1.5, 1.5, 1.5, 1.5]
+    assert waits == [0.0, 0.2, 0.5, 0.8, 1.0, 1.2]
 
 
 def test_an_answer_that_makes_us_fail_is_unknown_and_the_others_are_recorded(
@@ -166,3 +171,64 @@ def test_a_result_that_makes_us_fail_waits_for_its_lease_and_the_others_are_reco
     world.clock.move(world.runtime.settings.drain.lease)
     sweep(world.runtime, "release_expired_leases")
     assert delivery_row(world, bad)["state"] == "unknown"
+
+
+def test_a_drain_that_slept_beyond_its_lease_holds_nothing_back_that_another_has_sent(world: World) -> None:
+    """It had claimed both, and would fail the one and silence the other when it wakes."""
+    failed, silenced = due(world, 2)
+    sleeper = drain_of(world, Scripted())
+    with world.ledger.begin() as conn:
+        taken = sleeper._booking._claim(conn, Entry([], 10, world.clock()))
+    world.clock.move(world.runtime.settings.drain.lease)
+    sweep(world.runtime, "release_expired_leases")
+    run(drain_of(world, Scripted()))
+    assert states(world) == {"accepted": 2}
+    ones = {one.delivery_id: one for one in taken.claimed}
+    triage = Triage(
+        overtaken=[(ones[silenced.delivery.id], "opted_out", "")],
+        failures=[carry.poisoned(ones[failed.delivery.id], ValueError(), world.clock())],
+    )
+    with world.ledger.begin() as conn:
+        assert carry.hold_back(conn, world.runtime, triage, world.clock(), sleeper.owner) == set()
+    assert states(world) == {"accepted": 2}
+    assert notification_row(world, silenced.notification.id)["state"] == "active"
+
+
+def test_a_result_that_could_not_be_recorded_is_not_sent_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor when a commit fails after it, and the drain hands back what the ledger counts as its own."""
+    (made,) = due(world)
+    transport = Scripted(hold=True)
+    work = drain_of(world, transport)
+    while not transport.in_flight:
+        work.turn()
+    with monkeypatch.context() as broken:
+        broken.setattr(record, "_sort", Mock(side_effect=KeyError))
+        transport.hold = False
+        while not work._booking._dropped:
+            work.turn()
+    work._doubtful = work.closing = True
+    while work.busy:
+        work.turn()
+    assert states(world) == {"claimed": 1}
+    assert transport.refs == [made.delivery.id]
+
+
+def test_what_was_recorded_stands_when_what_was_claimed_cannot_be_held_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due(world)
+    transport = Scripted()
+    work = drain_of(world, transport)
+    while not work._results:
+        work.turn()
+    due(world, template="no_such_template")
+    record_once = Mock(wraps=record.record)
+    monkeypatch.setattr(booking, "record", record_once)
+    with monkeypatch.context() as broken:
+        broken.setattr(booking, "hold_back", Mock(side_effect=LedgerUnavailable("away")))
+        with pytest.raises(LedgerUnavailable):
+            work._transact(10)
+    assert (states(world), work._results) == ({"accepted": 1, "claimed": 1}, [])
+    run(work)
+    assert record_once.call_count == 1
+    assert states(world)["accepted"] == 1 and states(world)["failed"] == 1

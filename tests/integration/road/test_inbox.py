@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
-from redis import Redis
+from redis import Connection, ConnectionPool, Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
 
 from notifier.door import open_road
 from notifier.embedded import RunningServer, find_binary, start_server
 from notifier.ids import new_id
-from notifier.inbox import Entry, Inbox, RoadUnavailable, Ticket
+from notifier.inbox import IDLE, Entry, Inbox, RoadUnavailable, Ticket
+from notifier.road import call
 from notifier.streams import Receipts
 from tests.fixtures.redis_server import connect, needs_waitaof
 
@@ -106,6 +113,43 @@ def test_parent_and_child_of_a_fork_do_not_share_a_connection(redis_url: str) ->
             os._exit(0 if right else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert right
+
+
+def test_an_inbox_leaves_connections_to_the_others_after_a_rush(redis_url: str) -> None:
+    with connect(redis_url) as redis:
+        inbox = Inbox(redis, prefix="n:")
+        start = threading.Barrier(20)
+
+        def hand_in(number: int) -> None:
+            start.wait(30)
+            inbox.append([Entry(new_id(), f"rush-{number}", b"{}", "python")])
+
+        with ThreadPoolExecutor(20) as pool:
+            list(pool.map(hand_in, range(20)))
+        assert len(inbox._idle) <= IDLE
+        assert len(redis.connection_pool._in_use_connections) <= IDLE
+
+
+class Lenient(Connection):
+    """Leaves it to its caller to close it after an error, as redis-py's connections to a primary of Sentinel do."""
+
+    def read_response(self, *args: Any, disconnect_on_error: bool = False, **options: Any) -> Any:
+        return super().read_response(*args, disconnect_on_error=disconnect_on_error, **options)
+
+
+def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one(redis_client: Redis, redis_url: str) -> None:
+    options: Any = {"socket_timeout": 0.05, "retry": Retry(NoBackoff(), 0), "connection_class": Lenient}
+    with Redis(connection_pool=ConnectionPool.from_url(redis_url, **options)) as impatient:
+        script = impatient.register_script("return ARGV[1]")
+        assert call(script, (), ("first",)) == b"first"
+        redis_client.client_pause(300)
+        with pytest.raises(RedisTimeoutError):
+            call(script, (), ("too late",))
+        answers = []
+        while not answers:
+            with suppress(RedisTimeoutError):
+                answers.append(call(script, (), ("last",)))
+        assert answers == [b"last"]
 
 
 def test_a_server_may_be_reached_by_a_socket_of_the_file_system(tmp_path_factory: pytest.TempPathFactory) -> None:
