@@ -145,7 +145,7 @@ def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one(redis_clien
         redis_client.client_pause(300)
         with pytest.raises(RedisTimeoutError):
             call(script, (), ("too late",))
-        answers = []
+        answers: list[Any] = []
         while not answers:
             with suppress(RedisTimeoutError):
                 answers.append(call(script, (), ("last",)))
