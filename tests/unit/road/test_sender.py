@@ -10,10 +10,16 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from notifier.inbox import RoadUnavailable
-from notifier.limits import Limiter, SenderState, UnknownSender
+from notifier.limits import Limiter, SenderState, UnknownSender, sender
 from tests.unit.road.driven import RATES, Driven
 
 MS = timedelta(milliseconds=1)
+
+
+@pytest.fixture(autouse=True)
+def twenty_ms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The numbers below are worked out for a jitter of 20 ms; test_sender_window.py holds what ours admits."""
+    monkeypatch.setattr(sender, "JITTER", 20 * MS)
 
 
 def test_permits_are_spaced_so_that_a_second_and_its_jitter_hold_no_more_than_the_rate() -> None:
@@ -58,7 +64,7 @@ def test_a_quiet_time_saves_up_no_permits() -> None:
     assert len(limiter.lease("wa", 1_000).starts) == 12
 
 
-def test_a_busy_sender_is_used_to_98_percent() -> None:
+def test_a_busy_sender_is_used_to_all_but_the_jitter() -> None:
     driven = Driven()
     limiter = driven.limiter()
     used = 0

@@ -124,7 +124,7 @@ def test_greedy_workers_with_late_uses_stay_within_the_rate_and_close_to_it() ->
         shift._use(lease, len(lease.starts), late=(turn * 7 % 10) / 1_000)
         shift.driven.real += 0.015
     assert worst_second(shift.uses) <= 80
-    assert len(shift.uses) / (max(shift.uses) - begin) >= 0.975 * 80
+    assert len(shift.uses) / (max(shift.uses) - begin) >= 0.96 * 80
 
 
 def test_permits_returned_after_somebody_else_leased_are_not_dealt_out_twice() -> None:
