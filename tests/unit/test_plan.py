@@ -282,7 +282,8 @@ def test_silence_supersedes_nothing() -> None:
 
 
 def test_a_cancellation_goes_out_whatever_was_told() -> None:
-    told(made("order.cancelled", known=context(priors=(replace(LATER, rank=150),))))
+    notification, _ = told(made("order.cancelled", known=context(priors=(replace(LATER, rank=150),))))
+    assert (notification.event, notification.always) == ("order.cancelled", True)
 
 
 CARRIED = {"granted": True, "channel": "sms", "source": "checkout", "at": (NOW - HOUR).isoformat()}

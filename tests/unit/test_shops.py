@@ -109,7 +109,9 @@ def test_a_fallback_at_the_edge_is_taken_and_one_before_it_when_doubles_are_welc
 
 
 def test_the_silence_of_an_sms_sender_has_no_time_to_live_to_wait_for() -> None:
-    shop_rules(make_settings(senders={"nile-sms": {"silence_after": "30s"}}), shipped_catalog())
+    soon = {"silence_after": "30s"}
+    assert shop_rules(make_settings(senders={"nile-sms": soon}), shipped_catalog())
+    assert faults(senders={"nile-wa": soon}) != []
 
 
 def test_all_faults_are_told_at_once() -> None:
