@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from tests.faults import kinds
-from tests.faults.house import Database
+from tests.faults.house import Broker, Database
 from tests.faults.incidents import FAULTS, Fault
 from tests.faults.orders import DOORS, Door
 from tests.faults.play import Order, Run, play
@@ -34,7 +34,8 @@ BOTH: tuple[Database, ...] = ("sqlite", "postgresql")
     type=click.Choice(["sqlite", "postgresql"]),
     help="Default: both, a run each.",
 )
-@click.option("--blind", default="", metavar="CONTROL", help="A control without a safety: claim, sweeps, ingest.")
+@click.option("--broker", type=click.Choice(["redis", "rabbitmq"]), default="redis", help="Celery's; default: redis.")
+@click.option("--blind", default="", metavar="CONTROL", help="A control without a safety: claim, sweeps, ingest, acks.")
 @click.option("--door", "doors", multiple=True, type=click.Choice(DOORS), help="Only this door; default: all.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep logs, ledger and configuration here.")
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="Where the figures go.")
@@ -46,6 +47,7 @@ def main(
     incidents: int,
     minutes: float,
     databases: tuple[Database, ...],
+    broker: Broker,
     blind: str,
     doors: tuple[Door, ...],
     keep: Path | None,
@@ -56,7 +58,7 @@ def main(
     console = Console(stderr=True, width=150)
     if listing:
         for one in FAULTS.values():
-            console.print(f"{one.family:10s} {one.name:32s} {one.database or ''}")
+            console.print(f"{one.family:10s} {one.name:32s} {one.database or one.broker or ''}")
         return
     drawn = seeds or (random.SystemRandom().randrange(10**6),)
     pairs = [(seed, database) for seed in drawn for database in databases or BOTH]
@@ -64,21 +66,21 @@ def main(
     for seed, database in pairs:
         share = (events // len(pairs), minutes * 60 / len(pairs), incidents // len(pairs))
         kept = keep and keep / f"{seed}-{database}"
-        order = Order(seed, *share, database, chosen(only, database), blind, kept, doors or DOORS)
+        order = Order(seed, *share, database, chosen(only, database, broker), blind, kept, doors or DOORS, broker)
         runs.append(play(order, lambda text: console.print(text, markup=False, highlight=False)))
         write(results, runs)
     show(runs, console)
     raise SystemExit(0 if all(run.verdict.ok and run.rested for run in runs) else 1)
 
 
-def chosen(only: tuple[str, ...], database: Database) -> list[Fault]:
+def chosen(only: tuple[str, ...], database: Database, broker: Broker) -> list[Fault]:
     """The faults of a run: those that were named, else all that may be mixed. Raises UsageError for an unknown name."""
     unknown = [name for name in only if not fnmatch.filter(FAULTS, name)]
     if unknown:
         raise click.UsageError(f"no fault is called {', '.join(unknown)}; --list names them")
     named = [FAULTS[found] for name in only for found in fnmatch.filter(FAULTS, name)]
     wanted = named or [one for one in FAULTS.values() if one.mixed]
-    return [one for one in wanted if one.database in (None, database)]
+    return [one for one in wanted if one.fits(database, broker)]
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ class Feeder:
 
     given: Sequence[Given]
     url: str
+    broker_url: str
     home: Path
     prefix: str
     environ: Mapping[str, str] = field(repr=False)
@@ -139,9 +140,7 @@ class Feeder:
         return Inbox(_client(self.url), prefix=self.prefix)
 
     def _publish(self, due: Sequence[Given]) -> None:
-        with Celery("shop", broker=self.url, set_as_current=False) as celery:
-            for one in due:
-                celery.send_task("notifier.ingest", args=[dict(one.body)], queue="intake", retry=False)
+        publish(self.broker_url, [dict(one.body) for one in due])
 
     def _post(self, due: Sequence[Given]) -> None:
         """A list for each shop; whatever is not a yes for all of it is an error, and it comes again."""
@@ -164,6 +163,17 @@ class Feeder:
         env = {**os.environ, **self.environ, "NOTIFIER_REDIS_URL": self.url}
         command = (sys.executable, "-m", "notifier", "ingest", str(path))
         subprocess.run(command, env=env, check=True, capture_output=True, timeout=60)
+
+
+def publish(broker_url: str, messages: Iterable[object]) -> None:
+    """Each as a task `notifier.ingest`, by a Celery app as a backend has it. Raises OperationalError.
+
+    RabbitMQ's yes comes only to who asks for it; on Redis the option means nothing.
+    """
+    with Celery("shop", broker=broker_url, set_as_current=False) as celery:
+        celery.conf.broker_transport_options = {"confirm_publish": True}
+        for one in messages:
+            celery.send_task("notifier.ingest", args=[one], queue="intake", retry=False)
 
 
 _clients: dict[tuple[str, int], Redis] = {}

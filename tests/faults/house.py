@@ -38,9 +38,11 @@ from tests.faults.children import Children
 from tests.faults.orders import SHOPS
 from tests.faults.proxy import Proxy
 from tests.fixtures.postgres import RunningPostgres, start_postgres
-from workers.queues import INGEST_LISTS, INGEST_TASK
+from tests.fixtures.rabbitmq import RunningRabbit, running_rabbitmq
+from workers.queues import INGEST_LISTS, INGEST_QUEUE, INGEST_TASK
 
 Database = Literal["sqlite", "postgresql"]
+Broker = Literal["redis", "rabbitmq"]
 
 # Long enough for a slice, a warm stop and the answers that are still out.
 GRACE = timedelta(seconds=15)
@@ -85,6 +87,8 @@ class House:
     door_proxy: Proxy  # between the shops and Redis: never broken, and follows a failover
     postgres: RunningPostgres | None
     postgres_proxy: Proxy | None
+    rabbitmq: RunningRabbit | None  # None: Redis is Celery's broker as well
+    rabbitmq_proxy: Proxy | None
     sandbox: SandboxClient
     environ: Mapping[str, str] = field(repr=False)  # of every child
     provider_proxy: Proxy  # between our drains and the sandbox
@@ -92,6 +96,11 @@ class House:
     rules: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     road_losses: list[tuple[float, float]] = field(default_factory=list)  # epoch seconds in which receipts may be gone
+
+    @property
+    def broker(self) -> Broker:
+        """What Celery's messages go through."""
+        return "rabbitmq" if self.rabbitmq else "redis"
 
     @property
     def workers(self) -> list[str]:
@@ -111,7 +120,10 @@ class House:
         return open_road(self.road_url)
 
     def on_the_road(self) -> int:
-        """How many events, receipts and messages that are events Redis holds: on our streams, and in Celery's hands."""
+        """How many events, receipts and messages that are events are on our streams, and in Celery's hands.
+
+        What RabbitMQ holds is looked at when nothing else is left: it costs a process.
+        """
         prefix = self.settings.key_prefix
         with contextlib.closing(self.road()) as road:
             pipe = road.pipeline(transaction=True)
@@ -121,7 +133,8 @@ class House:
                 pipe.llen(one)
             pipe.hvals("unacked")
             *lengths, held = pipe.execute()
-        return sum(map(int, lengths)) + sum(INGEST_TASK.encode() in one for one in held)
+        here = sum(map(int, lengths)) + sum(INGEST_TASK.encode() in one for one in held)
+        return here or (self.rabbitmq.messages(INGEST_QUEUE) if self.rabbitmq else 0)
 
     @contextlib.contextmanager
     def ledger(self) -> Iterator[Ledger]:
@@ -158,6 +171,11 @@ class House:
     def shop_url(self) -> str:
         """Redis as shops know it, whichever server that is now."""
         return f"redis://127.0.0.1:{self.door_proxy.port}/0"
+
+    @property
+    def broker_url(self) -> str:
+        """Celery's broker as shops know it."""
+        return self.rabbitmq.url if self.rabbitmq else self.shop_url
 
     def fail_over(self, spare: RunningServer, spare_dir: Path) -> None:
         """The primary dies, and the spare takes its place under the old addresses."""
@@ -196,13 +214,13 @@ class House:
 
 
 @contextlib.contextmanager
-def running_house(database: Database, seed: int, keep: Path | None, **environ: str) -> Iterator[House]:
+def running_house(database: Database, seed: int, keep: Path | None, broker: Broker, **environ: str) -> Iterator[House]:
     """The house, with everything in it at work; nothing of it is left afterwards, unless it is kept."""
     with contextlib.ExitStack() as ending:
         home = _home(ending, keep)
         for name in [name for name in os.environ if name.startswith("NOTIFIER_")]:
             del os.environ[name]
-        house = _build(ending, home, database, seed, environ)
+        house = _build(ending, home, database, broker, seed, environ)
         yield house
 
 
@@ -217,7 +235,12 @@ def _home(ending: contextlib.ExitStack, keep: Path | None) -> Path:
 
 
 def _build(
-    ending: contextlib.ExitStack, home: Path, database: Database, seed: int, environ: Mapping[str, str]
+    ending: contextlib.ExitStack,
+    home: Path,
+    database: Database,
+    broker: Broker,
+    seed: int,
+    environ: Mapping[str, str],
 ) -> House:
     gateway, sandbox = (f"http://127.0.0.1:{port}" for port in free_ports(2))
     provider_proxy = ending.enter_context(contextlib.closing(Proxy(int(sandbox.rpartition(":")[2]))))
@@ -227,6 +250,8 @@ def _build(
     door_proxy = ending.enter_context(contextlib.closing(Proxy(redis.port)))
     postgres = start_postgres(home / "postgres", careful=True) if database == "postgresql" else None
     postgres_proxy = ending.enter_context(contextlib.closing(Proxy(postgres.port))) if postgres else None
+    rabbitmq = ending.enter_context(running_rabbitmq()) if broker == "rabbitmq" else None
+    rabbitmq_proxy = ending.enter_context(contextlib.closing(Proxy(rabbitmq.port))) if rabbitmq else None
     practice = practise(settings)
     addresses = Addresses(f"redis://127.0.0.1:{redis_proxy.port}/0", gateway, sandbox)
     all_of_it = {
@@ -237,6 +262,8 @@ def _build(
     }
     if postgres_proxy:
         all_of_it["NOTIFIER_DATABASE_URL"] = f"postgresql+psycopg://notifier@127.0.0.1:{postgres_proxy.port}/postgres"
+    if rabbitmq_proxy:
+        all_of_it["NOTIFIER_BROKER_URL"] = f"amqp://guest:guest@127.0.0.1:{rabbitmq_proxy.port}//"
     child_environ = stack.environment(settings, addresses, all_of_it)
     house = House(
         home,
@@ -249,6 +276,8 @@ def _build(
         door_proxy,
         postgres,
         postgres_proxy,
+        rabbitmq,
+        rabbitmq_proxy,
         SandboxClient(sandbox),
         child_environ,
         provider_proxy,

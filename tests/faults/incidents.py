@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tests.faults.feeding import Feeder
-from tests.faults.house import Database, House
+from tests.faults.house import Broker, Database, House
 
 Mend = Callable[[], None]
 
@@ -29,7 +29,7 @@ Break = Callable[[Scene], Mend]
 class Fault:
     """One way in which things go wrong. lasts: seconds from breaking to mending, at least and at most.
 
-    touches: what it breaks; two faults that touch the same never overlap. database: only with this one.
+    touches: what it breaks; two faults that touch the same never overlap. database, broker: only with this one.
     unmended: its harm is outside the promise, and the page says so; it is not drawn in a mixed run.
     """
 
@@ -41,6 +41,11 @@ class Fault:
     database: Database | None = None
     weight: float = 1.0
     mixed: bool = True
+    broker: Broker | None = None
+
+    def fits(self, database: Database, broker: Broker) -> bool:
+        """Whether a house with these can be broken so."""
+        return self.database in (None, database) and self.broker in (None, broker)
 
 
 FAULTS: dict[str, Fault] = {}
@@ -54,6 +59,7 @@ def fault(
     database: Database | None = None,
     weight: float = 1.0,
     mixed: bool = True,
+    broker: Broker | None = None,
 ) -> Callable[[Break], Break]:
     """Registers a function as a fault under its own name. Raises ValueError for a name that is taken."""
 
@@ -61,7 +67,7 @@ def fault(
         name = act.__name__
         if name in FAULTS:
             raise ValueError(f"two faults are called {name}")
-        FAULTS[name] = Fault(name, family, act, lasts, frozenset(touches), database, weight, mixed)
+        FAULTS[name] = Fault(name, family, act, lasts, frozenset(touches), database, weight, mixed, broker)
         return act
 
     return register

@@ -188,7 +188,7 @@ def _work_off(house: House, offering: Offering) -> bool:
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="Where the figures go.")
 def main(minutes: float, times: float, seed: int, keep: Path | None, results: Path) -> None:
     """Offers far more than the house can carry, and looks what becomes of it. Ends with 1 on any finding."""
-    with running_house("postgresql", seed, keep, **SMALL) as house:
+    with running_house("postgresql", seed, keep, "redis", **SMALL) as house:
         assert house.postgres_proxy
         house.postgres_proxy.latency = FAR
         offering, memory = Offering(house, readers(seed)), Memory(house)

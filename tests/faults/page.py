@@ -23,7 +23,7 @@ def figures(found: Mapping[str, Any]) -> str:
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     seeds, databases = ", ".join(map(str, found["seeds"])), " and ".join(found["databases"])
-    yield f"\nSeeds {seeds} on {databases}:\n"
+    yield f"\nSeeds {seeds} on {databases}, Celery on {' and '.join(found['brokers'])}:\n"
     yield "| figure | value |"
     yield "| --- | --- |"
     yield from (f"| `{name}` | {found[name]:,} |" for name in _FIGURES)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from notifier.ledger.outcomes import outcomes
 from tests.faults.feeding import Feeder
-from tests.faults.house import Database, House, running_house
+from tests.faults.house import Broker, Database, House, running_house
 from tests.faults.incidents import Fault, Incident, Scene, schedule
 from tests.faults.orders import DOORS, Door, Given, generate
 from tests.faults.rest import come_to_rest
@@ -30,6 +30,7 @@ class Order:
     blind: str = ""
     keep: Path | None = None
     doors: tuple[Door, ...] = DOORS
+    broker: Broker = "redis"
 
 
 @dataclass(slots=True)
@@ -54,11 +55,13 @@ def play(order: Order, say: Callable[[str], None]) -> Run:
     began = time.monotonic()
     given = generate(order.seed, order.events, order.seconds, order.doors)
     incidents = schedule(order.seed, order.faults, order.incidents, order.seconds)
-    with running_house(order.database, order.seed, order.keep, **_blinded(order)) as house:
+    with running_house(order.database, order.seed, order.keep, order.broker, **_blinded(order)) as house:
         feeder = Feeder(
-            given, house.shop_url, house.home, house.settings.key_prefix, house.environ, house.gateway_url, house.keys
-        )
-        say(f"{len(given)} events in {order.seconds:g} s, {len(incidents)} faults, seed {order.seed}, {order.database}")
+            given, house.shop_url, house.broker_url, house.home, house.settings.key_prefix, house.environ,
+            house.gateway_url, house.keys,
+        )  # fmt: skip
+        stores = f"{order.database}, Celery on {order.broker}"
+        say(f"{len(given)} events in {order.seconds:g} s, {len(incidents)} faults, seed {order.seed}, {stores}")
         feeder.start()
         _break_and_mend(house, feeder, incidents, say)
         say("everything is mended; waiting for rest")

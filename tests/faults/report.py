@@ -45,7 +45,8 @@ def _tell(run: Run, console: Console) -> None:
     verdict = run.verdict
     counts = ", ".join(f"{kind} {verdict.count(kind)}" for kind in (*FAULTS, "unknown_decided"))
     console.print(
-        f"seed {run.order.seed}, {run.order.database}: {len(run.given)} events and {run.copies} copies,"
+        f"seed {run.order.seed}, {run.order.database}, Celery on {run.order.broker}:"
+        f" {len(run.given)} events and {run.copies} copies,"
         f" {run.accepted} accepted, {len(run.incidents)} faults, {run.deaths} deaths, {run.seconds:.0f} s: {counts}"
         f" ({verdict.never_left} never left){'' if run.rested else '; DID NOT COME TO REST'}"
     )
@@ -77,6 +78,7 @@ def results(runs: Sequence[Run]) -> dict[str, Any]:
         "rested": all(run.rested for run in runs),
         "seeds": sorted({run.order.seed for run in runs}),
         "databases": sorted({run.order.database for run in runs}),
+        "brokers": sorted({run.order.broker for run in runs}),
         "recovery_seconds": _recovery(runs),
         "findings": [
             {"kind": one.kind, "key": one.key, "mark": one.mark, "words": one.words, "near": blame(run, one)}

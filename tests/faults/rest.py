@@ -7,6 +7,7 @@ none of it and is not in the ledger either is gone.
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -92,6 +93,6 @@ def _under_way(house: House) -> bool:
     """Something is on the road, or on its way to a phone, or a receipt to us."""
     try:
         summary = house.sandbox.summary()
-        return bool(house.on_the_road() or summary["receipts"]["pending"])
-    except (RedisError, SandboxNotRunning, OSError):
+        return bool(summary["receipts"]["pending"] or house.on_the_road())
+    except (RedisError, SandboxNotRunning, OSError, subprocess.SubprocessError):
         return True

@@ -11,21 +11,33 @@ from pathlib import Path
 import pytest
 
 from tests.faults import kinds
-from tests.faults.house import Database
+from tests.faults.__main__ import chosen
+from tests.faults.house import Broker, Database
 from tests.faults.incidents import FAULTS, schedule
 from tests.faults.orders import Given, generate, readers
 from tests.faults.play import Order, play
 from tests.faults.verdict import Shown, Story, Verdict, judge
 from tests.faults.worker_entry import PLACES
+from tests.fixtures.rabbitmq import require_rabbitmq
 
-_SHORT = ("worker_killed", "redis_killed", "redis_connections_cut", "gateway_killed", "provider_resets_after_accepting")
+_SHORT = (
+    "worker_killed",
+    "redis_killed",
+    "redis_connections_cut",
+    "rabbitmq_killed",
+    "gateway_killed",
+    "provider_resets_after_accepting",
+)
 _NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 @pytest.mark.timeout(400)
-def test_nothing_is_lost_and_nothing_told_twice_in_a_short_run(tmp_path: Path) -> None:
-    faults = [FAULTS[name] for name in _SHORT]
-    run = play(Order(7, 120, 15.0, len(faults), "sqlite", faults, keep=tmp_path), lambda _: None)
+@pytest.mark.parametrize("broker", ["redis", "rabbitmq"])
+def test_nothing_is_lost_and_nothing_told_twice_in_a_short_run(tmp_path: Path, broker: Broker) -> None:
+    if broker == "rabbitmq":
+        require_rabbitmq()
+    faults = [FAULTS[name] for name in _SHORT if FAULTS[name].fits("sqlite", broker)]
+    run = play(Order(7, 120, 15.0, len(faults), "sqlite", faults, keep=tmp_path, broker=broker), lambda _: None)
     assert (run.accepted, run.rested) == (len(run.given), True)
     assert [(one.kind, one.key, one.words) for one in run.verdict.findings if one.kind != "unknown_decided"] == []
 
@@ -59,9 +71,26 @@ def test_every_crash_place_is_still_in_the_product(place: str) -> None:
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_every_family_has_faults_for_either_database(database: Database) -> None:
-    families = {one.family for one in FAULTS.values() if one.database in (None, database)}
+def test_every_family_has_faults_for_either_database_and_rabbitmq_is_broken_where_it_is_the_broker(
+    database: Database,
+) -> None:
+    families = {one.family for one in FAULTS.values() if one.fits(database, "rabbitmq")}
     assert families == set(kinds.__all__)
+    families = {one.family for one in FAULTS.values() if one.fits(database, "redis")}
+    assert families == set(kinds.__all__) - {"rabbitmq"}
+
+
+@pytest.mark.parametrize(
+    ("broker", "left_out"),
+    [
+        ("redis", {"celery_ack"}),
+        ("rabbitmq", {"celery_note"}),
+    ],
+)
+def test_a_broker_has_the_crash_points_of_its_own_messages(broker: Broker, left_out: set[str]) -> None:
+    crashes = {f"dies_{side}_{place.replace('.', '_')}" for place in PLACES for side in ("before", "after")}
+    found = {one.name for one in chosen(("dies_*",), "sqlite", broker)}
+    assert found == crashes - {f"dies_{side}_{place}" for place in left_out for side in ("before", "after")}
 
 
 def an_event(place: int = 0, event: str = "order.created", expected: str = "told") -> Given:

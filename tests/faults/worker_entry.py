@@ -32,6 +32,7 @@ PLACES: Final = {
     "record": ("notifier.booking", "record"),
     "transact": ("notifier.booking", "Booking.book"),
     "celery.note": ("kombu.transport.redis", "QoS.append"),  # a message popped, and noted down as being worked on
+    "celery.ack": ("kombu.message", "Message.ack"),
     "hand_in": ("workers.tasks", "hand_in"),
     "sweep": ("workers.tasks", "sweep"),
 }
@@ -177,10 +178,18 @@ def _stock_celery() -> None:
     configuration._REDIS_OPTIONS["visibility_timeout"] = 15
 
 
+def _early_acknowledgements() -> None:
+    """A message is acknowledged before its task has run, as Celery does it by default."""
+    from workers.app import app
+
+    app.conf.task_acks_late = False
+
+
 CONTROLS: Final[dict[str, Callable[[], None]]] = {
     "claim": _claim_without_guard,
     "sweeps": _no_sweeps,
     "ingest": _stock_celery,
+    "acks": _early_acknowledgements,
 }
 
 if __name__ == "__main__":

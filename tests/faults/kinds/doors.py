@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 
-from celery import Celery
 from kombu.exceptions import OperationalError
 
 from notifier.door import notify_many, open_road
 from notifier.inbox import Inbox, InboxFull, RoadUnavailable
+from tests.faults.feeding import publish
 from tests.faults.incidents import Mend, Scene, fault, unbroken
 
 # What a shop repeats when it replays its own books.
@@ -23,9 +23,6 @@ def everything_again(scene: Scene) -> Mend:
     inbox = Inbox(open_road(scene.house.road_url), prefix=scene.house.settings.key_prefix)
     with contextlib.suppress(InboxFull, RoadUnavailable):
         notify_many(bodies, inbox=inbox)
-    with (
-        contextlib.suppress(OperationalError),
-        Celery("again", broker=scene.house.road_url, set_as_current=False) as celery,
-    ):
-        celery.send_task("notifier.ingest", args=[[dict(one) for one in bodies]], queue="intake", retry=False)
+    with contextlib.suppress(OperationalError):
+        publish(scene.house.broker_url, [[dict(one) for one in bodies]])
     return unbroken

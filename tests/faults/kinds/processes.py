@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from dataclasses import replace
 
-from tests.faults.house import BEAT, GATEWAY
+from tests.faults.house import BEAT, GATEWAY, Broker
 from tests.faults.incidents import FAULTS, Break, Fault, Mend, Scene, fault, unbroken
 from tests.faults.worker_entry import PLACES
 
 # Longer than drain.lease of the house (15 s): its claims are somebody else's by then.
 _HANG = (16.0, 19.0)
+
+# Crash places on the way of one broker's messages. RabbitMQ keeps a message until it is acknowledged; Redis has a note.
+_ONLY_WITH: Mapping[str, Broker] = {"celery.note": "redis", "celery.ack": "rabbitmq"}
 
 
 def _worker(scene: Scene) -> str:
@@ -27,7 +31,8 @@ def worker_killed(scene: Scene) -> Mend:
 @fault("processes", touches=("worker",), lasts=(5.0, 8.0), weight=3)
 def worker_dies_at_a_step(scene: Scene) -> Mend:
     """A worker that kills itself at the n-th call of one step of the way, before or after it."""
-    return _crash(scene, scene.rng.choice(sorted(PLACES)), scene.rng.choice(_SIDES))
+    places = sorted(place for place in PLACES if _ONLY_WITH.get(place, scene.house.broker) == scene.house.broker)
+    return _crash(scene, scene.rng.choice(places), scene.rng.choice(_SIDES))
 
 
 _SIDES = ("before", "after")
@@ -54,8 +59,9 @@ for _place in PLACES:
     for _side in _SIDES:
         _name = f"dies_{_side}_{_place.replace('.', '_')}"
         FAULTS[_name] = Fault(
-            _name, "processes", _crashing(_place, _side), (6.0, 9.0), frozenset({"worker"}), mixed=False
-        )
+            _name, "processes", _crashing(_place, _side), (6.0, 9.0), frozenset({"worker"}), mixed=False,
+            broker=_ONLY_WITH.get(_place),
+        )  # fmt: skip
 
 
 @fault("processes", touches=("worker",), lasts=_HANG)
