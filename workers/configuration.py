@@ -56,7 +56,6 @@ def celery_configuration(settings: Settings) -> dict[str, Any]:
         "task_default_queue": "intake",
         "task_default_exchange": "",
         "task_create_missing_queues": False,
-        "task_default_queue_type": "classic" if redis else "quorum",
         "task_serializer": "json",
         "accept_content": ["json"],
         "worker_send_task_events": False,

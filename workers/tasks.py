@@ -29,11 +29,15 @@ PAUSE = 2.0  # seconds between two tries to hand in, while Redis is away or the 
 
 
 @shared_task(name="notifier.ingest")
-def ingest(events: dict[str, Any] | list[dict[str, Any]]) -> None:
+def ingest(*args: Any, **kwargs: Any) -> None:
     """Hands one order event, or a list of them, to the inbox. What is faulty is kept in quarantine with its reason.
 
+    It is the first argument, or the one named `events`; a call without it is kept whole, where Celery would drop it.
     While Redis is away or the inbox is full the message is held, and given back to the broker when the worker stops.
     """
+    events = kwargs.get("events", args[0] if args else None)
+    if not isinstance(events, dict | list):
+        events = {"args": args, "kwargs": kwargs}
     given = events if isinstance(events, list) else [events]
     while not workers_app.STOP.is_set():
         try:

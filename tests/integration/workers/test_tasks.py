@@ -62,6 +62,22 @@ def test_what_is_faulty_in_a_list_is_set_aside_and_the_rest_goes_in(world: World
 
 
 @pytest.mark.usefixtures("stop")
+def test_a_call_that_holds_no_event_is_set_aside_with_all_that_it_holds(world: World) -> None:
+    tasks.ingest.apply(kwargs={"events": [an_order("1")]})
+    wrong: list[tuple[tuple[Any, ...], dict[str, Any]]] = [((), {}), ((7,), {}), ((), {"event": an_order("2")})]
+    assert [tasks.ingest.apply(args, kwargs).state for args, kwargs in wrong] == ["SUCCESS"] * 3
+
+    assert world.runtime.inbox.stats().length == 1
+    missing = (
+        "invalid",
+        "not an order event: /shop: Field required; /event: Field required; /order_id: Field required",
+    )
+    assert quarantined(world.runtime) == [missing] * 3
+    kept = [orjson.loads(one.fields[b"body"]) for one in world.runtime.quarantine.list(9)]
+    assert kept == [{"args": list(args), "kwargs": kwargs} for args, kwargs in wrong]
+
+
+@pytest.mark.usefixtures("stop")
 def test_a_fault_of_ours_loses_no_event_of_the_list(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: Any) -> Any:
         raise RuntimeError("+201001234567")
