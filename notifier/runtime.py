@@ -5,8 +5,6 @@ A plain value. The movements take it as an argument; nothing is global, and test
 
 from __future__ import annotations
 
-import gc
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -41,28 +39,6 @@ NO_TTL = timedelta(days=30)
 
 # Publishes one wake-up: (lane, channel) -> whether it could. Celery does it in workers; tests collect them.
 Publish = Callable[[str, str], bool]
-
-
-# New objects that may be alive before the garbage collector looks for cycles among them; Python's 700 are less than one
-# batch, and the collector took a third of the time of a list of events at the door.
-GARBAGE = 50_000
-
-
-# How long a thread may compute while another waits, seconds. With Python's 5 ms a request whose permit is good for 10
-# waited that long at every call of libcurl, while the transaction beside it made its rows.
-TURNS = 0.0005
-
-
-def share_evenly() -> None:
-    """Lets the threads of this process take turns often enough for permits to be used in time."""
-    sys.setswitchinterval(TURNS)
-
-
-def settle_memory() -> None:
-    """Lets the garbage collector of this process pass over what is loaded by now, and come less often."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE)
 
 
 @dataclass(frozen=True)
@@ -119,14 +95,14 @@ class Runtime:
         """Where requests may go. Kept: a thousand senders were gone through once a drain, a twentieth of its time."""
         return self.settings.allowed_hosts
 
-    def transport(self, lane: str) -> Transport:
-        """A new engine for the requests of one drain of this lane."""
+    def transport(self) -> Transport:
+        """A new engine for the requests of one drain at a time, of whichever lane."""
         drain = self.settings.drain
         return Transport(
             self.allowed_hosts,
             connect_timeout=drain.connect_timeout,
             timeout=drain.request_timeout,
-            max_connections=self.in_flight(lane),
+            max_connections=drain.in_flight,
         )
 
     def in_flight(self, lane: str) -> int:

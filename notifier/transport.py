@@ -37,6 +37,9 @@ BODY_KEPT: Final = 64 * 1024  # bytes of an answer; no provider's answer to one 
 # Servers close after 5 s and up (uvicorn, Node), 60 s and more at most providers. With 30 s, one in some hundred
 # messages of a thin lane was lost that way without any fault; a handshake a message on such a lane costs less.
 IDLE: Final = timedelta(seconds=3)
+# Handles that an engine keeps while nobody uses it. libcurl takes 21 KB for one that has sent something, 11 MB for the
+# 512 of a full lane; a worker held them twice, since the next drain begins before the last one has heard all.
+KEPT_AT_REST: Final = 32
 # libcurl's smallest; it holds one for each request under way: 512 of them made a worker 31 MB larger with 64 KB, and
 # 15 with this. A message of more than 16 KB is read in two pieces, which can be rewound no more than one.
 UPLOAD_AT_ONCE: Final = 1 << 14
@@ -154,8 +157,8 @@ class Transport:
         deadline = time.monotonic() + wait.total_seconds()
         self._interrupted = False
         while self._busy:
-            self._follow_pioneer()
             self._run_timer()
+            self._follow_pioneer()  # after: on a connection that was open already the first request has left by now
             ended = self._ended()
             left = deadline - time.monotonic()
             self._listen(0.0 if ended else max(0.0, left))  # also then: who ended meanwhile comes along
@@ -163,6 +166,12 @@ class Transport:
             if ended or left <= 0 or self._interrupted:
                 return ended
         return []
+
+    def rest(self) -> None:
+        """Frees what only many requests at once need. Connections stay; the next requests may come at any time."""
+        for slot in self._free[KEPT_AT_REST:]:
+            slot.easy.close()
+        del self._free[KEPT_AT_REST:]
 
     def close(self) -> None:
         """Drops what is in flight, connections too. Whether those requests arrived is unknown. May be called twice."""

@@ -11,7 +11,8 @@ from celery import Celery, signals
 from kombu.exceptions import OperationalError
 
 from notifier import telemetry
-from notifier.runtime import Runtime, open_runtime, settle_memory, share_evenly
+from notifier.process import settle_memory, share_evenly
+from notifier.runtime import Runtime, open_runtime
 from notifier.settings import load_settings
 from workers.configuration import FOREIGN_VARIABLES, celery_configuration
 from workers.pumps import Pumps

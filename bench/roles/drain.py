@@ -11,7 +11,8 @@ from bench.measure import cpu_seconds
 from bench.roles import play
 from notifier import telemetry
 from notifier.drain import drain
-from notifier.runtime import open_runtime, settle_memory, share_evenly
+from notifier.process import settle_memory, share_evenly
+from notifier.runtime import open_runtime
 from notifier.settings import load_settings
 
 
@@ -22,7 +23,7 @@ def drain_lane(lane: str) -> dict[str, Any]:
     runtime = open_runtime(settings, lambda lane, channel: True)
     with runtime.ledger.read():
         pass  # a worker has its connection long before there is work
-    transport = runtime.transport(lane)
+    transport = runtime.transport()
     settle_memory()
     share_evenly()
     begun, cpu, accepted, more = time.monotonic(), cpu_seconds(os.getpid()), 0, True

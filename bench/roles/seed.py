@@ -26,7 +26,7 @@ def seed(number: int, event: str, lane: str, read: bool) -> dict[str, Any]:
     notify(order_event(number, event), inbox=runtime.inbox)
     intake_once(runtime, threading.Event())
     if read:
-        drain(runtime, lane, runtime.transport(lane), threading.Event())
+        drain(runtime, lane, runtime.transport(), threading.Event())
         _read(runtime, number)
     return {}
 

@@ -29,7 +29,8 @@ from notifier.gateway.v1_events import PATH as EVENTS
 from notifier.gateway.v1_events import EventsDoor
 from notifier.gateway.v1_reads import read_routes
 from notifier.ledger import open_ledger
-from notifier.runtime import Runtime, open_runtime, settle_memory
+from notifier.process import settle_memory
+from notifier.runtime import Runtime, open_runtime
 from notifier.settings import load_settings
 from notifier.streams import Receipts
 

@@ -27,7 +27,7 @@ def shop_at(ledger: Ledger, redis: Redis, sandbox: SandboxClient) -> World:
 
 
 def go(world: World, lane: str) -> DrainReport:
-    with world.runtime.transport(lane) as transport:
+    with world.runtime.transport() as transport:
         return drain(world.runtime, lane, transport, threading.Event())
 
 

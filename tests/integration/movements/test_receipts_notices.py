@@ -89,7 +89,7 @@ def test_a_queued_message_of_who_said_stop_is_suppressed_when_it_is_claimed(worl
     made = under_way(world, "queued", None)
     world.clock.move(MINUTE)
     receive(world, webhook(messages=[said("STOP", world.clock())]))
-    transport = world.runtime.transport("nile-wa")
+    transport = world.runtime.transport()
     drain(world.runtime, "nile-wa", transport, Event())
     transport.close()
 

@@ -11,9 +11,9 @@ from datetime import timedelta
 import pytest
 
 from notifier.channels.contract import Request
-from notifier.transport import BODY_KEPT, Exchange, NotAllowed, Transport
+from notifier.transport import BODY_KEPT, KEPT_AT_REST, Exchange, NotAllowed, Transport
 from tests.integration.transport.http2 import Http2
-from tests.integration.transport.server import CERTIFICATE, Conversation, Server, answer, polite
+from tests.integration.transport.server import CERTIFICATE, Conversation, Script, Server, answer, polite
 
 LONG = timedelta(seconds=30)
 SHORT = timedelta(milliseconds=80)
@@ -336,6 +336,38 @@ def test_two_hundred_in_flight_each_get_their_own_answer(tls: bool) -> None:
         exchanges = finish(transport)
     assert {exchange.token: exchange.body for exchange in exchanges} == {i: b"%d" % i for i in range(200)}
     assert len(exchanges) == len(server.arrivals) == 200
+
+
+def in_company_of(everybody: threading.Barrier) -> Script:
+    """Answers when as many requests are there as the barrier wants."""
+
+    def wait_for_the_others(conversation: Conversation) -> None:
+        while True:
+            body = conversation.receive()
+            everybody.wait(timeout=60)
+            conversation.send(answer(body))
+
+    return wait_for_the_others
+
+
+def test_a_burst_on_open_connections_does_not_wait_for_the_answer_to_its_first_request() -> None:
+    with Server(in_company_of(threading.Barrier(5))) as server, engine(server.host) as transport:
+        for _ in range(2):
+            for index in range(5):
+                transport.submit(index, post(server.url))
+            assert [exchange.status for exchange in finish(transport)] == [200] * 5
+    assert server.connections == 5
+
+
+def test_an_engine_at_rest_keeps_its_connections_and_few_handles() -> None:
+    with Server(in_company_of(threading.Barrier(60))) as server, engine(server.host) as transport:
+        for _ in range(2):
+            for index in range(60):
+                transport.submit(index, post(server.url))
+            finish(transport)
+            transport.rest()
+            assert len(transport._free) == KEPT_AT_REST
+    assert server.connections == 60
 
 
 def test_when_the_first_of_a_burst_cannot_connect_the_others_still_try() -> None:

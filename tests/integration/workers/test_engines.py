@@ -1,8 +1,9 @@
-"""Engines between drains: kept for their lane while their connections are good, and never many."""
+"""Engines between drains: kept while their connections are good, rather for their lane, and never many."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -15,8 +16,12 @@ from workers import engines
 
 @dataclass(eq=False)
 class Engine:
-    lane: str
+    number: int
     closed: bool = False
+    rests: int = 0
+
+    def rest(self) -> None:
+        self.rests += 1
 
     def close(self) -> None:
         self.closed = True
@@ -28,17 +33,23 @@ class Maker:
 
     made: list[Engine] = field(default_factory=list)
 
-    def transport(self, lane: str) -> Engine:
-        self.made.append(Engine(lane))
+    def transport(self) -> Engine:
+        self.made.append(Engine(len(self.made)))
         return self.made[-1]
 
-    def use(self, lane: str) -> Engine:
-        with engines.engine_for(cast("Runtime", self), lane) as engine:
-            return cast("Engine", cast("Any", engine))
+    def use(self, *lanes: str) -> list[int]:
+        """Which engine each of these lanes had, all at once; they rest in the order of the lanes."""
+        with ExitStack() as stack:
+            had = [self._enter(stack, lane) for lane in reversed(lanes)]
+        return [engine.number for engine in reversed(had)]
+
+    def _enter(self, stack: ExitStack, lane: str) -> Engine:
+        engine = stack.enter_context(engines.engine_for(cast("Runtime", self), lane))
+        return cast("Engine", cast("Any", engine))
 
     @property
-    def open(self) -> list[str]:
-        return [engine.lane for engine in self.made if not engine.closed]
+    def open(self) -> list[int]:
+        return [engine.number for engine in self.made if not engine.closed]
 
 
 @pytest.fixture
@@ -49,32 +60,47 @@ def moment(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     yield now
 
 
-def test_the_next_drain_of_a_lane_gets_its_engine_again_and_no_other_does(moment: list[float]) -> None:
+def test_the_next_drain_of_a_lane_gets_its_engine_again(moment: list[float]) -> None:
     maker = Maker()
-    first = maker.use("a")
-    assert (maker.use("b") is first, maker.use("a") is first, len(maker.made)) == (False, True, 2)
+    first, second = maker.use("a", "b")
+    assert (maker.use("a"), maker.use("b"), maker.use("a")) == ([first], [second], [first])
+
+
+def test_a_lane_that_has_none_takes_the_one_that_rested_least(moment: list[float]) -> None:
+    maker = Maker()
+    _, last = maker.use("a", "b")
+    assert (maker.use("c"), len(maker.made)) == ([last], 2)
 
 
 def test_two_drains_of_a_lane_at_once_have_one_each(moment: list[float]) -> None:
     maker = Maker()
-    with engines.engine_for(cast("Runtime", maker), "a"):
-        maker.use("a")
-    assert len(maker.made) == 2
+    assert len(set(maker.use("a", "a"))) == 2
 
 
-def test_a_thousand_lanes_leave_no_more_than_a_few_open(moment: list[float]) -> None:
+def test_a_thousand_lanes_one_after_the_other_need_one(moment: list[float]) -> None:
     maker = Maker()
-    for number in range(1000):
-        maker.use(f"lane-{number}")
-    assert maker.open == [f"lane-{number}" for number in range(1000 - engines.MOST, 1000)]
+    assert {maker.use(f"lane-{number}")[0] for number in range(1000)} == {0}
+
+
+def test_a_thousand_at_once_leave_no_more_than_a_few_open(moment: list[float]) -> None:
+    maker = Maker()
+    maker.use(*(f"lane-{number}" for number in range(1000)))
+    assert len(maker.open) == engines.MOST
 
 
 def test_one_whose_connections_are_too_old_is_closed(moment: list[float]) -> None:
     maker = Maker()
-    maker.use("a")
+    old, _ = maker.use("a", "b")
     moment[0] += IDLE.total_seconds() + 0.1
-    maker.use("b")
-    assert maker.open == ["b"]
+    used = maker.use("b")
+    assert (maker.open, old in maker.open) == (used, False)
+
+
+def test_one_that_is_put_away_rests(moment: list[float]) -> None:
+    maker = Maker()
+    maker.use("a")
+    maker.use("a")
+    assert maker.made[0].rests == 2
 
 
 def test_one_that_failed_in_use_is_closed(moment: list[float]) -> None:
