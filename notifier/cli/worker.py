@@ -26,6 +26,8 @@ def worker(queues: str, threads: int, name: str) -> None:
       notifier worker
       notifier worker --queues whatsapp,sms --threads 32
     """
+    from celery.utils.nodenames import NODENAME_DEFAULT, host_format
+
     from workers.app import app, runtime
     from workers.queues import QUEUES
 
@@ -36,8 +38,17 @@ def worker(queues: str, threads: int, name: str) -> None:
             f"no queue named {', '.join(unknown)}; there are {', '.join(QUEUES)}", param_hint="--queues"
         )
     runtime()  # what is wrong with settings or templates is said in one line, and not by each task
-    arguments = ["--quiet", "worker", "--pool=threads", f"--concurrency={threads}", "--loglevel=WARNING"]
-    arguments += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    arguments += [f"--queues={','.join(wanted)}"] if wanted else []
-    arguments += [f"--hostname={name}@%h"] if name else []
-    app.worker_main(arguments)
+    # Not by `worker_main`: Celery's command line loads its shell too, 170 modules that stay.
+    running = app.Worker(
+        hostname=host_format(f"{name or NODENAME_DEFAULT}@%h"),
+        queues=wanted or None,
+        pool_cls="threads",
+        concurrency=threads,
+        loglevel="WARNING",
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    running.start()
+    click.get_current_context().exit(running.exitcode or 0)
