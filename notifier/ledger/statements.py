@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import TextClause, text
+from sqlalchemy import Executable, column, text
 from sqlalchemy.engine import Connection, CursorResult
 
 from notifier.ledger.instants import to_us
@@ -72,7 +72,7 @@ class Statement:
     def __init__(self, sql: str, rows: Rows | None = None) -> None:
         self._sql = sql
         self._rows = rows
-        self._built: dict[str, TextClause] = {}
+        self._built: dict[str, Executable] = {}
 
     def sql(self, dialect: str) -> str:
         """The text for one database."""
@@ -82,12 +82,18 @@ class Statement:
     def run(self, conn: Connection, rows: Iterable[object] = (), /, **params: int | str | None) -> Result:
         """Executes it. rows: dataclasses or mappings, datetimes as they are; they become :rows."""
         dialect = conn.dialect.name
-        built = self._built.get(dialect)
-        if built is None:
-            built = self._built[dialect] = text(self.sql(dialect))
         if self._rows is not None:
             params["rows"] = to_json(rows)
-        return conn.execute(built, params)
+        built = self._built.get(dialect)
+        return self._first_run(conn, params) if built is None else conn.execute(built, params)
+
+    def _first_run(self, conn: Connection, params: Mapping[str, int | str | None]) -> Result:
+        """Executes it, and from then on SQLAlchemy knows what it selects: it would find that out at each execution."""
+        built = text(self.sql(conn.dialect.name))
+        result = conn.execute(built, params)
+        names = result.keys() if result.returns_rows else ()
+        self._built[conn.dialect.name] = built.columns(*map(column, names)) if names else built
+        return result
 
 
 def to_json(rows: Iterable[object]) -> str:
