@@ -311,10 +311,10 @@ def drain(runtime: Runtime, lane: str, transport: Transport, stop: threading.Eve
             try:
                 _work(work, hold, end)
             finally:
-                hold.let_go()
+                asked = hold.let_go()
             work.collect(wait=True)
             # Asked while we held the lane: whoever came for it was sent away, so it is ours to go on or to ask again.
-            work.hungry = work.hungry or wake.is_asked(runtime.redis, runtime.settings.key_prefix, lane)
+            work.hungry = work.hungry or asked
             if not work.hungry:
                 break
         left = work.unstarted or (work.closing and work.hungry)
@@ -342,11 +342,11 @@ def _work(work: Drain, hold: LaneHold, end: float) -> None:
             if not hold.keep():
                 return
         work.closing = work.stop.is_set() or moment >= end
-        if not work.hungry and (not work.busy or moment - looked > RECORD_WITHIN.total_seconds()):
+        if not (work.busy or work.hungry):
+            return
+        if not work.hungry and moment - looked > RECORD_WITHIN.total_seconds():
             looked = moment
             work.hungry = wake.is_asked(runtime.redis, runtime.settings.key_prefix, work.lane)
-            if not (work.busy or work.hungry):
-                return
 
 
 def _hand_over(work: Drain) -> None:

@@ -80,10 +80,7 @@ def call_many(
     that WAITAOF, which waits for the writes of its connection only, waited for nothing.
     Raises redis-py's errors, when all answers are there: other calls may have done their work. Stands inside `road`.
     """
-    redis: Any = client or script.registered_client
-    held = redis.connection
-    connection = held or redis.connection_pool.get_connection()
-    try:
+    with _connection(client or script.registered_client) as connection:
         answers = _exchange(connection, [("EVALSHA", script.sha, len(keys), *keys, *args) for keys, args in calls])
         unknown = [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if unknown:  # the server was restarted or emptied since
@@ -92,6 +89,28 @@ def call_many(
             ]
             for place, answer in zip(unknown, _exchange(connection, again), strict=True):
                 answers[place] = answer
+    for answer in answers:
+        if isinstance(answer, RedisError):
+            raise answer
+    return answers
+
+
+def command(redis: Redis, *words: str | int) -> Any:
+    """The server's answer to one command, as it is: nothing is converted. In the way of `call_many`, errors too."""
+    with _connection(redis) as connection:
+        answer = _exchange(connection, [words])[0]
+    if isinstance(answer, RedisError):
+        raise answer
+    return answer
+
+
+@contextmanager
+def _connection(redis: Any) -> Iterator[Any]:
+    """The connection that this client holds, or one of its pool for a while; closed after any error."""
+    held = redis.connection
+    connection = held or redis.connection_pool.get_connection()
+    try:
+        yield connection
     except BaseException:
         # An answer that comes late would be taken for that of the next command. A connection to a primary that
         # Sentinel found leaves this to its caller.
@@ -100,10 +119,6 @@ def call_many(
     finally:
         if held is None:
             redis.connection_pool.release(connection)
-    for answer in answers:
-        if isinstance(answer, RedisError):
-            raise answer
-    return answers
 
 
 def _exchange(connection: Any, commands: Sequence[tuple[Any, ...]]) -> list[Any]:

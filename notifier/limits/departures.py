@@ -16,7 +16,7 @@ from typing import Any
 from redis import Redis
 
 from notifier.ids import LENGTH
-from notifier.road import call, load_script, road
+from notifier.road import call, command, load_script, road
 
 # A drain that ends takes its list with it. One that died leaves it for the sweeps, should they be away for a night.
 KEPT = timedelta(hours=24)
@@ -52,7 +52,7 @@ class Departures:
     def forget(self, owner: str) -> None:
         """This drain has recorded all that it claimed."""
         with road("forgetting departures"):
-            self._redis.delete(self.key(owner))
+            command(self._redis, "DEL", self.key(owner))
 
     def _call(self, op: str, owner: str) -> list[Any]:
         found: list[Any] = call(

@@ -5,6 +5,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from notifier import wake
 from notifier.lane_hold import HOLD, LaneHold
 from notifier.road import RoadUnavailable
 
@@ -39,6 +40,16 @@ def test_a_hold_that_was_lost_is_neither_kept_nor_given_away(redis_client: Redis
     assert hold.keep() is False
     hold.let_go()
     assert redis_client.get(KEY) == b"two"
+
+
+def test_who_lets_go_hears_whether_somebody_asked_meanwhile(redis_client: Redis) -> None:
+    hold = LaneHold(redis_client, "n:", "wa", "one")
+    hold.take()
+    wake.ask(redis_client, "n:", "wa")
+    assert hold.let_go() is True
+    wake.answered(redis_client, "n:", "wa")
+    hold.take()
+    assert hold.let_go() is False
 
 
 @pytest.mark.parametrize("call", ["take", "keep", "let_go"])

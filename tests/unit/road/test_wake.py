@@ -38,6 +38,13 @@ def test_an_unanswered_wake_up_is_taken_for_lost_after_a_while() -> None:
     assert 0 < redis.pttl("n:wake:wa") <= wake.UNANSWERED.total_seconds() * 1_000
 
 
+def test_one_that_waits_behind_others_is_taken_for_lost_later() -> None:
+    redis = FakeRedis()
+    wake.ask_many(redis, "n:", [f"lane-{number}" for number in range(500)])
+    assert redis.pttl("n:wake:lane-0") <= wake.UNANSWERED.total_seconds() * 1_000
+    assert redis.pttl("n:wake:lane-499") > 499 * wake.QUEUED.total_seconds() * 1_000
+
+
 def test_without_redis_asking_says_so() -> None:
     with pytest.raises(RoadUnavailable, match="asking for drains: Redis does not answer"):
         wake.ask(Redis(port=1, retry=Retry(NoBackoff(), 0)), "n:", "wa")
