@@ -95,10 +95,12 @@ class Incident:
 def schedule(seed: int, faults: Sequence[Fault], how_many: int, seconds: float) -> list[Incident]:
     """Incidents over the time of feeding, in the order of their begin; those that touch the same do not overlap."""
     rng = random.Random(f"incidents:{seed}")
+    # Every fault comes once before one comes twice, and each seed begins with others: in the order of their table a run
+    # of 34 faults, of the 58, never came to Redis.
+    order = rng.sample(faults, len(faults))
     planned: list[Incident] = []
     for number in range(how_many):
-        # Every fault comes once before one comes twice.
-        pick = faults[number] if number < len(faults) else rng.choices(faults, [one.weight for one in faults])[0]
+        pick = order[number] if number < len(order) else rng.choices(faults, [one.weight for one in faults])[0]
         lasts = rng.uniform(*pick.lasts)
         for _ in range(60):
             at = rng.uniform(0.03, 0.97) * seconds

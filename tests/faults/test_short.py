@@ -49,6 +49,11 @@ def test_the_same_seed_gives_the_same_events_and_incidents() -> None:
     assert [(one.fault.name, one.at) for one in planned[0]] == [(one.fault.name, one.at) for one in planned[1]]
 
 
+def test_no_fault_is_left_out_by_every_seed() -> None:
+    planned = [schedule(seed, list(FAULTS.values()), 30, 600.0) for seed in range(20)]
+    assert {one.fault.name for incidents in planned for one in incidents} == set(FAULTS)
+
+
 def test_load_is_made_of_readers_with_a_mark_and_an_order_of_their_own() -> None:
     some = list(islice(readers(1), 300))
     assert (len({one.mark for one in some}), len({one.order for one in some})) == (300, 300)
