@@ -1,7 +1,8 @@
 """The inbox: the stream between the doors and intake. An order event that is in it will be told, or explained.
 
-Keys, all behind the prefix: `inbox` (the stream; fields id, key, door, body) and `seen:<hash of the business key>` (the
-id of the first event with that key). A prefix with a hash tag ("{notifier}:") keeps both on one node of a cluster.
+Keys, all behind the prefix: `inbox` (the stream; fields id, key, door, body), `inbox:young` (up while its first entry
+need not be looked at) and `seen:<hash of the business key>` (the id of the first event with that key). A prefix with a
+hash tag ("{notifier}:") keeps all of them on one node of a cluster.
 """
 
 from __future__ import annotations
@@ -107,6 +108,7 @@ class Inbox:
     ) -> None:
         self.clock = clock
         self.stream = f"{prefix}inbox"
+        self._young = f"{self.stream}:young"
         self._redis = redis
         self._prefix = prefix
         self._max_length = max_length
@@ -166,7 +168,7 @@ class Inbox:
         return self._redis.client()  # type: ignore[no-any-return, no-untyped-call]
 
     def _append_chunk(self, client: Redis, entries: Sequence[Entry]) -> list[Ticket]:
-        keys = [self.stream, *(self._mark(entry.key) for entry in entries)]
+        keys = [self.stream, self._young, *(self._mark(entry.key) for entry in entries)]
         args: list[Any] = [self._max_length, self._remember_ms, self._max_age // timedelta(milliseconds=1)]
         for entry in entries:
             args += (entry.event_id, entry.key, entry.door, entry.body)

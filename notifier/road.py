@@ -80,15 +80,13 @@ def call_many(
     that WAITAOF, which waits for the writes of its connection only, waited for nothing.
     Raises redis-py's errors, when all answers are there: other calls may have done their work. Stands inside `road`.
     """
-    with _connection(client or script.registered_client) as connection:
-        answers = _exchange(connection, [("EVALSHA", script.sha, len(keys), *keys, *args) for keys, args in calls])
-        unknown = [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-        if unknown:  # the server was restarted or emptied since
-            again = [
-                ("EVAL", script.script, len(calls[place][0]), *calls[place][0], *calls[place][1]) for place in unknown
-            ]
-            for place, answer in zip(unknown, _exchange(connection, again), strict=True):
-                answers[place] = answer
+    redis = client or script.registered_client
+    answers = _ask(redis, [("EVALSHA", script.sha, len(keys), *keys, *args) for keys, args in calls])
+    unknown = [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+    if unknown:  # the server was restarted or emptied since
+        again = [("EVAL", script.script, len(calls[place][0]), *calls[place][0], *calls[place][1]) for place in unknown]
+        for place, answer in zip(unknown, _ask(redis, again), strict=True):
+            answers[place] = answer
     for answer in answers:
         if isinstance(answer, RedisError):
             raise answer
@@ -97,20 +95,22 @@ def call_many(
 
 def command(redis: Redis, *words: str | int) -> Any:
     """The server's answer to one command, as it is: nothing is converted. In the way of `call_many`, errors too."""
-    with _connection(redis) as connection:
-        answer = _exchange(connection, [words])[0]
+    answer = _ask(redis, [words])[0]
     if isinstance(answer, RedisError):
         raise answer
     return answer
 
 
-@contextmanager
-def _connection(redis: Any) -> Iterator[Any]:
-    """The connection that this client holds, or one of its pool for a while; closed after any error."""
+def _ask(redis: Any, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """Sends commands over the connection that this client holds, or one of its pool, and reads what the server answers.
+
+    Its refusals are answers here. Any other error closes the connection.
+    """
     held = redis.connection
     connection = held or redis.connection_pool.get_connection()
     try:
-        yield connection
+        connection.send_packed_command(connection.pack_commands(commands))
+        return [_answer(connection) for _ in commands]
     except BaseException:
         # An answer that comes late would be taken for that of the next command. A connection to a primary that
         # Sentinel found leaves this to its caller.
@@ -119,12 +119,6 @@ def _connection(redis: Any) -> Iterator[Any]:
     finally:
         if held is None:
             redis.connection_pool.release(connection)
-
-
-def _exchange(connection: Any, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Sends commands and reads what the server answers to each; its refusals are answers here."""
-    connection.send_packed_command(connection.pack_commands(commands))
-    return [_answer(connection) for _ in commands]
 
 
 def _answer(connection: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -78,6 +79,23 @@ def test_an_inbox_whose_first_entry_has_waited_too_long_takes_nothing_more() -> 
     assert (refused.value.retry_after, redis.keys()) == (timedelta(seconds=5), before)
     redis.xdel("n:inbox", f"{hour_ago}-0")
     assert inbox.append([entry(1)]) == [Ticket("id1", "queued")]
+
+
+def test_a_first_entry_that_is_young_is_looked_at_again_when_it_can_be_too_old() -> None:
+    redis = FakeRedis()
+    half_an_hour_ago = int(time.time() * 1000) - 1_800_000
+    redis.xadd("n:inbox", {"id": "id0", "key": "k0", "door": "python", "body": "{}"}, id=f"{half_an_hour_ago}-0")
+    Inbox(redis, prefix="n:", max_age=timedelta(hours=1)).append([entry(1)])
+    assert 1_700_000 < redis.pttl("n:inbox:young") <= 1_800_000
+    with pytest.raises(InboxFull, match="first entry has waited 0:30:0"):
+        Inbox(redis, prefix="n:", max_age=timedelta(minutes=10)).append([entry(2)])
+
+
+def test_an_inbox_whose_first_entry_was_young_takes_nothing_more_once_it_is_old() -> None:
+    inbox = Inbox(FakeRedis(), prefix="n:", max_age=timedelta(milliseconds=300))
+    with pytest.raises(InboxFull, match="the inbox stands still"):
+        for number in count():
+            inbox.append([entry(number)])
 
 
 def test_more_than_a_chunk_goes_in_order() -> None:
