@@ -30,9 +30,6 @@ IDLE = 8
 # What a door tells its caller when the inbox is full: long enough for intake to take some batches.
 RETRY_AFTER = timedelta(seconds=5)
 
-# appendfsync everysec writes once a second, and may skip a beat while an fsync is under way.
-DISK_TIMEOUT = timedelta(seconds=5)
-
 
 class InboxFull(NotifierError):
     """A stream between a door and its workers takes nothing more: too many entries, or the first has waited too long.
@@ -136,7 +133,7 @@ class Inbox:
                 for ticket in self._append_chunk(client, entries[start : start + CHUNK])
             ]
             if self._durable:
-                wait_for_disk(client, DISK_TIMEOUT)
+                wait_for_disk(client)
             self._idle.append(client)  # not after an error: its end gives the connection back to the pool
             return tickets
 

@@ -18,6 +18,9 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from notifier.events import NotifierError
 
+# appendfsync everysec writes once a second, and may skip a beat while an fsync is under way.
+DISK_TIMEOUT = timedelta(seconds=5)
+
 
 class RoadUnavailable(NotifierError):
     """Redis is away, out of memory, or cannot do what was asked. The message says what, and how to mend it."""
@@ -93,6 +96,15 @@ def call_many(
     return answers
 
 
+def call_many_to_disk(script: Script, calls: Sequence[tuple[Sequence[str], Sequence[Any]]]) -> list[Any]:
+    """As `call_many`, and what the script wrote is on disk; as `wait_for_disk`."""
+    redis: Any = script.registered_client
+    with redis.client() as client:  # WAITAOF waits for the writes of its own connection only
+        answers = call_many(script, calls, client)
+        wait_for_disk(client)
+        return answers
+
+
 def command(redis: Redis, *words: str | int) -> Any:
     """The server's answer to one command, as it is: nothing is converted. In the way of `call_many`, errors too."""
     answer = _ask(redis, [words])[0]
@@ -140,19 +152,19 @@ def fresh(client: Redis) -> bool:
         return False
 
 
-def wait_for_disk(client: Redis, timeout: timedelta) -> None:
+def wait_for_disk(client: Redis) -> None:
     """Returns when everything written on the connection that this client holds is in the append-only file, on disk.
 
-    Does nothing where the server does not know WAITAOF (Redis before 7.2). Raises RoadUnavailable after `timeout`.
+    Does nothing where the server does not know WAITAOF (Redis before 7.2). Raises RoadUnavailable after DISK_TIMEOUT.
     """
     try:
-        answer: Any = client.waitaof(1, 0, int(timeout.total_seconds() * 1000))
+        answer: Any = client.waitaof(1, 0, DISK_TIMEOUT // timedelta(milliseconds=1))
     except ResponseError as error:
         if "unknown command" in str(error).lower():
             return
         raise
     if answer[0] < 1:
         raise RoadUnavailable(
-            f"waiting for the disk: no fsync within {timeout.total_seconds():g} s; the entries are in memory, and may "
-            "be appended again without harm. Look at the disk of the Redis server"
+            f"waiting for the disk: no fsync within {DISK_TIMEOUT.total_seconds():g} s; the entries are in memory, and "
+            "may be appended again without harm. Look at the disk of the Redis server"
         )

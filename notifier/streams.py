@@ -14,8 +14,8 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from notifier.inbox import DISK_TIMEOUT, InboxFull, measure
-from notifier.road import call_many, load_script, road, wait_for_disk
+from notifier.inbox import InboxFull, measure
+from notifier.road import call_many, call_many_to_disk, load_script, road
 
 # Bodies of webhooks are small, but there may be one of 3 MB among them; memory is the real bound.
 RECEIPTS_MAX_LENGTH = 1_000_000
@@ -297,17 +297,9 @@ class Receipts:
         return [not isinstance(answer, int) for answer in self._append(bodies)]
 
     def _append(self, bodies: Sequence[tuple[str, bytes, str]]) -> list[Any]:
+        calls = [((self.stream,), (self._max_length, *body)) for body in bodies]
         with road("keeping receipts"):
-            if not self._durable:
-                return self._write(self._redis, bodies)
-            # WAITAOF waits for the writes of its own connection only.
-            with self._redis.client() as client:  # type: ignore[no-untyped-call]
-                answers = self._write(client, bodies)
-                wait_for_disk(client, DISK_TIMEOUT)
-                return answers
-
-    def _write(self, client: Redis, bodies: Sequence[tuple[str, bytes, str]]) -> list[Any]:
-        return call_many(self._script, [((self.stream,), (self._max_length, *body)) for body in bodies], client)
+            return call_many_to_disk(self._script, calls) if self._durable else call_many(self._script, calls)
 
 
 def _quarantined(id_: bytes, fields: Mapping[bytes, bytes]) -> Quarantined:

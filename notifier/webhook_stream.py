@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import orjson
 from redis import Redis
 
-from notifier.inbox import DISK_TIMEOUT, InboxFull
-from notifier.road import call_many, load_script, road, wait_for_disk
+from notifier.inbox import InboxFull
+from notifier.road import call_many, call_many_to_disk, load_script, road
 
 # A full order is 10 to 100 kB: memory is the real bound, and this the last one.
 MAX_LENGTH = 200_000
@@ -52,21 +52,13 @@ class Webhooks:
         Returns for each whether it was kept; False: the stream was full. A body that is kept twice tells nothing twice.
         Raises RoadUnavailable: perhaps some were kept.
         """
-        with road("keeping webhooks"):
-            if not self._durable:
-                return self._write(self._redis, webhooks)
-            # WAITAOF waits for the writes of its own connection only.
-            with self._redis.client() as client:  # type: ignore[no-untyped-call]
-                kept = self._write(client, webhooks)
-                wait_for_disk(client, DISK_TIMEOUT)
-                return kept
-
-    def _write(self, client: Redis, webhooks: Sequence[Webhook]) -> list[bool]:
         calls = [
             ((self.stream,), (self._max_length, one.shop, one.source, orjson.dumps(dict(one.headers)), one.body))
             for one in webhooks
         ]
-        return [not isinstance(answer, int) for answer in call_many(self._script, calls, client)]
+        with road("keeping webhooks"):
+            answers = call_many_to_disk(self._script, calls) if self._durable else call_many(self._script, calls)
+        return [not isinstance(answer, int) for answer in answers]
 
 
 def read_webhook(fields: Mapping[bytes, bytes]) -> Webhook:
