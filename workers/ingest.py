@@ -31,7 +31,7 @@ from notifier.road import road
 from notifier.runtime import Runtime
 from notifier.streams import Item, StreamReader
 from workers.queues import INGEST_LISTS, INGEST_QUEUE, INGEST_TASK
-from workers.tasks import hand_in
+from workers.tasks import events_in, hand_in
 
 # Messages moved and read at once; one may hold a list of events.
 _BATCH = 100
@@ -140,10 +140,10 @@ def events_of(message: bytes) -> list[Any]:
         raise NotUnderstood(f"no message of Celery in JSON: {type(error).__name__}") from None
     if task.startswith("notifier.") and task != INGEST_TASK:
         return []
-    given = kwargs.get("events", args[0] if args else None)
-    if task != INGEST_TASK or not isinstance(given, dict | list):
+    given = events_in(args, kwargs) if task == INGEST_TASK else None
+    if given is None:
         raise NotUnderstood(f"only {INGEST_TASK} with an order event, or a list of them, belongs into this queue")
-    return given if isinstance(given, list) else [given]
+    return given
 
 
 def _call(headers: dict[str, Any], content: Any) -> tuple[str, list[Any], dict[str, Any]]:

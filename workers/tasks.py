@@ -7,7 +7,7 @@ RabbitMQ as the broker; on Redis `workers/ingest.py` takes those messages before
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celery import shared_task
@@ -32,13 +32,11 @@ PAUSE = 2.0  # seconds between two tries to hand in, while Redis is away or the 
 def ingest(*args: Any, **kwargs: Any) -> None:
     """Hands one order event, or a list of them, to the inbox. What is faulty is kept in quarantine with its reason.
 
-    It is the first argument, or the one named `events`; a call without it is kept whole, where Celery would drop it.
+    It is the one argument, or the one named `events`; any other call is kept whole, where Celery would drop it.
     While Redis is away or the inbox is full the message is held, and given back to the broker when the worker stops.
     """
-    events = kwargs.get("events", args[0] if args else None)
-    if not isinstance(events, dict | list):
-        events = {"args": args, "kwargs": kwargs}
-    given = events if isinstance(events, list) else [events]
+    events = events_in(args, kwargs)
+    given = [{"args": args, "kwargs": kwargs}] if events is None else events
     while not workers_app.STOP.is_set():
         try:
             hand_in(workers_app.runtime(), given)
@@ -49,10 +47,18 @@ def ingest(*args: Any, **kwargs: Any) -> None:
     raise Reject("the worker stops before the inbox could take it", requeue=True)
 
 
+def events_in(args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any] | None:
+    """What a call of `notifier.ingest` hands over; None: nothing, or more than one argument could be meant."""
+    given = [*args, *([kwargs["events"]] if "events" in kwargs else [])]
+    if len(given) != 1 or not isinstance(given[0], dict | list):
+        return None
+    return given[0] if isinstance(given[0], list) else given
+
+
 def hand_in(runtime: Runtime, events: Sequence[Any]) -> None:
     """Offers events to the inbox and sets the faulty ones aside. Safe to repeat: copies are recognised."""
-    readable = [one if isinstance(one, dict) else json.dumps(one) for one in events]
     try:
+        readable = [one if isinstance(one, dict) else _as_json(one) for one in events]
         results: Sequence[object] = offer(readable, runtime.inbox, "celery")
     except (InboxFull, RoadUnavailable):
         raise
@@ -67,10 +73,15 @@ def hand_in(runtime: Runtime, events: Sequence[Any]) -> None:
 
 def _set_aside(runtime: Runtime, event: object, reason: str, detail: str) -> None:
     event_id = new_id()
-    body = json.dumps(event).encode()
+    body = _as_json(event).encode()
     fields = {b"id": event_id.encode(), b"key": b"", b"door": b"celery", b"body": body}
     runtime.quarantine.put(fields, reason, detail)
     telemetry.note("intake.quarantined", event_id=event_id, reason=reason)
+
+
+def _as_json(value: object) -> str:
+    """JSON as it was published: Celery's own brings Decimal, datetime and UUID back as such."""
+    return json.dumps(value, default=str)
 
 
 @shared_task(name="notifier.intake")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from threading import Event
 from typing import Any
 
@@ -64,17 +65,36 @@ def test_what_is_faulty_in_a_list_is_set_aside_and_the_rest_goes_in(world: World
 @pytest.mark.usefixtures("stop")
 def test_a_call_that_holds_no_event_is_set_aside_with_all_that_it_holds(world: World) -> None:
     tasks.ingest.apply(kwargs={"events": [an_order("1")]})
-    wrong: list[tuple[tuple[Any, ...], dict[str, Any]]] = [((), {}), ((7,), {}), ((), {"event": an_order("2")})]
-    assert [tasks.ingest.apply(args, kwargs).state for args, kwargs in wrong] == ["SUCCESS"] * 3
+    wrong: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+        ((), {}),
+        ((7,), {}),
+        ((), {"event": an_order("2")}),
+        ((an_order("3"), an_order("4")), {}),
+        ((an_order("5"),), {"events": [an_order("6")]}),
+    ]
+    assert [tasks.ingest.apply(args, kwargs).state for args, kwargs in wrong] == ["SUCCESS"] * len(wrong)
 
     assert world.runtime.inbox.stats().length == 1
     missing = (
         "invalid",
         "not an order event: /shop: Field required; /event: Field required; /order_id: Field required",
     )
-    assert quarantined(world.runtime) == [missing] * 3
+    assert quarantined(world.runtime) == [missing] * len(wrong)
     kept = [orjson.loads(one.fields[b"body"]) for one in world.runtime.quarantine.list(9)]
     assert kept == [{"args": list(args), "kwargs": kwargs} for args, kwargs in wrong]
+
+
+@pytest.mark.usefixtures("stop")
+def test_what_celery_brings_as_an_object_is_handed_in_or_set_aside_as_it_was_published(world: World) -> None:
+    faulty = {"shop": "nile", "total": Decimal("1.50"), "at": datetime(2026, 11, 30, tzinfo=UTC)}
+    wrong = {"event": {**an_order("1"), "total": Decimal(2)}}
+    given: list[Any] = [an_order("2"), [Decimal(1)], faulty]
+    assert [tasks.ingest.apply((given,)).state, tasks.ingest.apply((), wrong).state] == ["SUCCESS"] * 2
+
+    assert world.runtime.inbox.stats().length == 1
+    kept = [orjson.loads(one.fields[b"body"]) for one in world.runtime.quarantine.list(9)]
+    assert kept[:2] == [["1"], {"shop": "nile", "total": "1.50", "at": "2026-11-30 00:00:00+00:00"}]
+    assert kept[2]["kwargs"]["event"]["total"] == "2"
 
 
 @pytest.mark.usefixtures("stop")
