@@ -321,6 +321,8 @@ def drain(runtime: Runtime, lane: str, transport: Transport, stop: threading.Eve
         work.report.more = bool(left) and not stop.is_set()
         if work.report.more:
             _hand_over(work)
+        elif stop.is_set():  # what was asked of us the tick asks of another, but not while the flag stands
+            wake.answered(runtime.redis, runtime.settings.key_prefix, lane)
         if work.report.claimed:
             watch_portfolio(runtime, lane)
     finally:

@@ -79,16 +79,18 @@ class Runtime:
         if not wanted:
             return 0
         prefix = self.settings.key_prefix
-        published = 0
+        published: set[str] = set()
         try:
-            for lane in wake.ask_many(self.redis, prefix, wanted):
-                if self.publish(lane, self.senders[lane].channel):
-                    published += 1
-                else:
-                    wake.answered(self.redis, prefix, lane)
+            asked = wake.ask_many(self.redis, prefix, wanted)
+            try:
+                for lane in asked:
+                    if self.publish(lane, self.senders[lane].channel):
+                        published.add(lane)
+            finally:
+                wake.unasked(self.redis, prefix, [lane for lane in asked if lane not in published])
         except RoadUnavailable as error:
             telemetry.note("road.away", where="wake", wait=0.0, error=error)
-        return published
+        return len(published)
 
     @cached_property
     def allowed_hosts(self) -> frozenset[str]:

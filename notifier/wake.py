@@ -16,15 +16,18 @@ from notifier.road import call, command, road
 # asks every second. Longer, and a lost message keeps a lane waiting; shorter, and busy workers are asked twice.
 UNANSWERED = timedelta(seconds=3)
 
-# And this much longer for each that is published before it: it waits behind them. One worker took 15 ms for a lane of a
-# thousand, and the tick published three wake-ups for each of them before its drain came.
+# It may wait this much longer for each that is published before it, up to a bound. One worker took 15 ms for a lane of
+# a thousand, and the tick published three wake-ups for each of them before its drain came. The price: of very many
+# lanes that are woken at once, one whose message is lost sleeps for UNANSWERED + MOST_QUEUED.
 QUEUED = timedelta(milliseconds=20)
+MOST_QUEUED = timedelta(seconds=7)
 
-# KEYS the flags; ARGV: UNANSWERED and QUEUED, in ms. Answers with the places of those that were not up.
+# KEYS the flags; ARGV: UNANSWERED, QUEUED and MOST_QUEUED, in ms. Answers with the places of those that were not up.
 _ASK = """
 local first = {}
 for place, flag in ipairs(KEYS) do
-  if redis.call('SET', flag, 1, 'NX', 'PX', ARGV[1] + #first * ARGV[2]) then first[#first + 1] = place end
+  local ms = ARGV[1] + math.min(#first * ARGV[2], ARGV[3])
+  if redis.call('SET', flag, 1, 'NX', 'PX', ms) then first[#first + 1] = place end
 end
 return first
 """
@@ -41,7 +44,7 @@ def ask(redis: Redis, prefix: str, lane: str) -> bool:
 def ask_many(redis: Redis, prefix: str, lanes: Sequence[str]) -> list[str]:
     """Asks for drains of several lanes in one round trip; returns those whose wake-up the caller must publish.
 
-    Who cannot publish calls `answered`, or the lane stays unasked for up to a minute. Raises RoadUnavailable.
+    Who cannot publish calls `unasked`, or the lanes wait until their flags end. Raises RoadUnavailable.
     """
     wanted = list(dict.fromkeys(lanes))
     if not wanted:
@@ -50,7 +53,7 @@ def ask_many(redis: Redis, prefix: str, lanes: Sequence[str]) -> list[str]:
         places = call(
             redis.register_script(_ASK),
             [flag(prefix, lane) for lane in wanted],
-            [span // timedelta(milliseconds=1) for span in (UNANSWERED, QUEUED)],
+            [span // timedelta(milliseconds=1) for span in (UNANSWERED, QUEUED, MOST_QUEUED)],
         )
     return [wanted[place - 1] for place in places]
 
@@ -64,6 +67,13 @@ def answered(redis: Redis, prefix: str, lane: str) -> None:
     """
     with road("answering a wake-up"):
         command(redis, "DEL", flag(prefix, lane))
+
+
+def unasked(redis: Redis, prefix: str, lanes: Sequence[str]) -> None:
+    """Takes the flags down again of lanes for which no wake-up is on its way. Raises RoadUnavailable."""
+    if lanes:
+        with road("taking back wake-ups"):
+            command(redis, "DEL", *(flag(prefix, lane) for lane in lanes))
 
 
 def is_asked(redis: Redis, prefix: str, lane: str) -> bool:

@@ -170,6 +170,24 @@ def test_a_recorded_answer_lets_the_next_message_of_the_order_go_in_the_same_dra
     assert [one.claimed.event for one in transport.sent] == ["order.cancelled", "order.created"]
 
 
+def test_a_drain_that_stops_leaves_no_flag_that_would_keep_the_tick_from_asking(world: World) -> None:
+    due(world)
+    world.runtime.wake(["nile-wa"])
+    stopped = threading.Event()
+    stopped.set()
+    go(world, Scripted(), stopped)
+    assert not asked(world)
+
+    stop = threading.Event()
+
+    def more_and_stop() -> None:
+        world.runtime.wake(["nile-wa"])
+        stop.set()
+
+    go(world, Scripted(before_poll=more_and_stop), stop)
+    assert not asked(world)
+
+
 def test_at_the_end_of_its_slice_it_hands_back_and_asks_for_the_next(world: World) -> None:
     due(world, 30)
     short = make_runtime(
