@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 from celery import Celery, signals
+from celery.utils.nodenames import NODENAME_DEFAULT, host_format
 from kombu.exceptions import OperationalError
 
 from notifier import telemetry
@@ -71,6 +73,26 @@ def runtime() -> Runtime:
     settle_memory()
     share_evenly()
     return opened
+
+
+def run_worker(queues: Sequence[str], threads: int, name: str) -> int:
+    """A worker of these queues, or of all, until it is told to stop; returns the exit code that Celery wants.
+
+    Not by Celery's command line, which loads its shell too: 170 modules that stay.
+    """
+    worker = app.Worker(
+        hostname=host_format(f"{name or NODENAME_DEFAULT}@%h"),
+        queues=queues or None,
+        pool_cls="threads",
+        concurrency=threads,
+        loglevel="WARNING",
+        quiet=True,
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+    )
+    worker.start()
+    return worker.exitcode or 0
 
 
 def publish_drain(lane: str, channel: str) -> bool:

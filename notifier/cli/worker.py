@@ -26,9 +26,7 @@ def worker(queues: str, threads: int, name: str) -> None:
       notifier worker
       notifier worker --queues whatsapp,sms --threads 32
     """
-    from celery.utils.nodenames import NODENAME_DEFAULT, host_format
-
-    from workers.app import app, runtime
+    from workers.app import run_worker, runtime
     from workers.queues import QUEUES
 
     wanted = [queue.strip() for queue in queues.split(",") if queue.strip()]
@@ -38,17 +36,4 @@ def worker(queues: str, threads: int, name: str) -> None:
             f"no queue named {', '.join(unknown)}; there are {', '.join(QUEUES)}", param_hint="--queues"
         )
     runtime()  # what is wrong with settings or templates is said in one line, and not by each task
-    # Not by `worker_main`: Celery's command line loads its shell too, 170 modules that stay.
-    running = app.Worker(
-        hostname=host_format(f"{name or NODENAME_DEFAULT}@%h"),
-        queues=wanted or None,
-        pool_cls="threads",
-        concurrency=threads,
-        loglevel="WARNING",
-        quiet=True,
-        without_gossip=True,
-        without_mingle=True,
-        without_heartbeat=True,
-    )
-    running.start()
-    click.get_current_context().exit(running.exitcode or 0)
+    click.get_current_context().exit(run_worker(wanted, threads, name))
