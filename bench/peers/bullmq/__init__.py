@@ -68,6 +68,7 @@ def _installed(target: Path) -> Path:
         return target
     # Not `npm ci`: it wants the lock to list what other platforms would install as well.
     command = ["npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+    command += ["--fetch-retries=1", "--fetch-timeout=30000"]  # without a registry it is absent soon
     done = subprocess.run(command, cwd=target, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Missing(f"the packages of the BullMQ peer could not be installed: {done.stderr.strip()[-300:]}")
