@@ -2,7 +2,7 @@
 --
 -- KEYS[1]        the inbox stream
 -- KEYS[2]        says that its first entry is younger than ARGV[3]: up for as long as that must hold, since whatever comes
---                to be the first is younger still. Looking at the entry took 7 us a call
+--                to be the first is younger still. Looking at the entry took 7 us of 26 a call
 -- KEYS[3..n+2]   the seen mark of each entry: holds the id of the first event with that business key
 -- ARGV[1]        greatest length of the stream
 -- ARGV[2]        how long a seen mark lives, ms
