@@ -27,7 +27,7 @@ from notifier.settings import Settings, secrets_of
 from notifier.shop_sources import ShopSource, SourceKey, shop_sources
 from notifier.shops import shop_rules
 from notifier.streams import Quarantine
-from notifier.transport import Transport
+from notifier.transport import Handles, Transport
 
 if TYPE_CHECKING:
     from notifier.lookups.orders import LookUps
@@ -99,13 +99,13 @@ class Runtime:
 
     def transport(self) -> Transport:
         """A new engine for the requests of one drain at a time, of whichever lane."""
+        return Transport(self.allowed_hosts, self.handles, max_connections=self.settings.drain.in_flight)
+
+    @cached_property
+    def handles(self) -> Handles:
+        """Those that all engines of this process share."""
         drain = self.settings.drain
-        return Transport(
-            self.allowed_hosts,
-            connect_timeout=drain.connect_timeout,
-            timeout=drain.request_timeout,
-            max_connections=drain.in_flight,
-        )
+        return Handles(connect_timeout=drain.connect_timeout, timeout=drain.request_timeout)
 
     def in_flight(self, lane: str) -> int:
         """Most requests of one drain of this lane that wait for an answer."""

@@ -1,10 +1,6 @@
 """The one HTTP engine of the hot path: many requests in flight on one libcurl multi handle, used from one thread.
 
-A request leaves at most once. That is not libcurl's habit: when a reused connection dies without an answer it sends the
-POST again in silence (`Curl_retry_request`), and to a customer that is a second message. So bodies are read through a
-callback that cannot be rewound: once libcurl has taken a byte of the body its retry ends in SEND_FAIL_REWIND, and the
-exchange is `unknown`. Before the first byte a retry is harmless and stays allowed. The price: an HTTP/2 stream that the
-server refused unprocessed (REFUSED_STREAM, GOAWAY) is `unknown` too, since libcurl does not tell the two apart.
+Each request leaves at most once: how that is held is told in `handles.py`.
 
 Waiting is `poll(2)` and `curl_multi_socket_action`: pycurl's own `select` is blind to descriptors above 1023. Measured
 on a busy 2-core machine, batches of 64, keep-alive, a trivial loopback server: 54 to 61 µs of CPU a request, 13,500 to
@@ -14,96 +10,44 @@ on a busy 2-core machine, batches of 64, keep-alive, a trivial loopback server: 
 from __future__ import annotations
 
 import os
-import re
 import select
-import ssl
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import timedelta
 from math import ceil
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Final, Self
 from urllib.parse import urlsplit
 
 import pycurl
 
 from notifier.channels.contract import Request
 from notifier.channels.reading import redact
-from notifier.events import NotifierError
+from notifier.handles import BODY_KEPT, IDLE, Exchange, Handle, Handles, NotAllowed
 
-BODY_KEPT: Final = 64 * 1024  # bytes of an answer; no provider's answer to one message comes near
-# A connection that was idle for longer is not reused: a request that meets the server's own closing of it is `unknown`.
-# Servers close after 5 s and up (uvicorn, Node), 60 s and more at most providers. With 30 s, one in some hundred
-# messages of a thin lane was lost that way without any fault; a handshake a message on such a lane costs less.
-IDLE: Final = timedelta(seconds=3)
-# Handles that an engine keeps while nobody uses it. libcurl takes 21 KB for one that has sent something, 11 MB for the
-# 512 of a full lane; a worker held them twice, since the next drain begins before the last one has heard all.
-KEPT_AT_REST: Final = 32
-# libcurl's smallest; it holds one for each request under way: 512 of them made a worker 31 MB larger with 64 KB, and
-# 15 with this. A message of more than 16 KB is read in two pieces, which can be rewound no more than one.
-UPLOAD_AT_ONCE: Final = 1 << 14
+__all__ = ["BODY_KEPT", "IDLE", "Exchange", "Handles", "NotAllowed", "Transport"]
 
 _EVENTS: Final = {
     pycurl.POLL_IN: select.POLLIN,
     pycurl.POLL_OUT: select.POLLOUT,
     pycurl.POLL_INOUT: select.POLLIN | select.POLLOUT,
 }
-_URL_QUERY = re.compile(r"\?\S*")
-
-
-class NotAllowed(NotifierError):
-    """The request may not be sent: its host is not a configured sender's, or it cannot be sent just once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """What became of one request.
-
-    token: whatever submit() was given. status: None when there was no readable answer. body: at most 64 KiB of it.
-    failure: None when status is there; `not_sent`: no byte of the body left, so it may be sent again; `unknown`: it may
-    have arrived. detail: libcurl's words, without URL query or phone. seconds: from its start to its end.
-    """
-
-    token: object
-    status: int | None
-    body: bytes = field(repr=False)
-    failure: Literal["not_sent", "unknown"] | None
-    detail: str
-    seconds: float
 
 
 class Transport:
     """Sends requests, many at once. Also a context manager; not for two threads.
 
-    allowed_hosts: `host` or `host:port` exactly as it stands in the URLs (the senders' base URLs). connect_timeout:
-    from the start of a request until its connection is ready, waiting for a free one included. timeout: until the end
-    of the answer. max_connections: more requests than that wait for a connection. ca_bundle: path of the trusted
-    certificates, the system's or SSL_CERT_FILE when empty. proxy: URL of an HTTP proxy; the environment is not asked.
+    allowed_hosts: `host` or `host:port` exactly as it stands in the URLs (the senders' base URLs). max_connections:
+    more requests than that wait for a connection.
     """
 
-    def __init__(
-        self,
-        allowed_hosts: frozenset[str],
-        *,
-        connect_timeout: timedelta,
-        timeout: timedelta,
-        max_connections: int = 64,
-        ca_bundle: str = "",
-        proxy: str = "",
-    ) -> None:
+    def __init__(self, allowed_hosts: frozenset[str], handles: Handles, *, max_connections: int = 64) -> None:
         self._allowed_hosts = allowed_hosts
         self._cleared: set[str] = set()
-        self._fixed: dict[int, Any] = {
-            pycurl.CONNECTTIMEOUT_MS: _milliseconds(connect_timeout),
-            pycurl.TIMEOUT_MS: _milliseconds(timeout),
-            pycurl.CAINFO: ca_bundle or _system_certificates(),
-            pycurl.PROXY: proxy,
-        }
-        self._free: list[_Slot] = []
-        self._pioneer: _Slot | None = None
-        self._held: list[_Slot] = []
-        self._busy: dict[pycurl.Curl, _Slot] = {}
+        self._handles = handles
+        self._pioneer: Handle | None = None
+        self._held: list[Handle] = []
+        self._busy: dict[pycurl.Curl, Handle] = {}
         self._poll = select.poll()
         self._timer: float | None = None  # monotonic: libcurl wants to be called then
         self._ear, self._bell = os.pipe()
@@ -133,19 +77,19 @@ class Transport:
             self._clear(request.url)
         if request.method == "POST" and not request.body:
             raise NotAllowed("transport: a POST without a body cannot be kept from being sent twice; give it a body")
-        slot = self._free.pop() if self._free else _Slot(self._fixed)
+        handle = self._handles.take()
         try:
-            slot.load(token, request)
+            handle.load(token, request)
         except NotAllowed:
-            slot.easy.close()
+            self._handles.drop(handle)
             raise
         if not self._busy:
-            self._pioneer = slot
-        self._busy[slot.easy] = slot
-        if self._pioneer in (None, slot):
-            self._multi.add_handle(slot.easy)
+            self._pioneer = handle
+        self._busy[handle.easy] = handle
+        if self._pioneer in (None, handle):
+            self._multi.add_handle(handle.easy)
         else:
-            self._held.append(slot)
+            self._held.append(handle)
 
     def interrupt(self) -> None:
         """Makes a poll that waits, or else the next one, return without waiting. From any thread."""
@@ -167,26 +111,17 @@ class Transport:
                 return ended
         return []
 
-    def rest(self) -> None:
-        """Frees what only many requests at once need. Connections stay; the next requests may come at any time."""
-        for slot in self._free[KEPT_AT_REST:]:
-            slot.easy.close()
-        del self._free[KEPT_AT_REST:]
-
     def close(self) -> None:
         """Drops what is in flight, connections too. Whether those requests arrived is unknown. May be called twice."""
         if self._closed:
             return
         self._closed = True
-        for slot in self._busy.values():
-            if slot not in self._held:
-                self._multi.remove_handle(slot.easy)
-            self._free.append(slot)
+        for handle in self._busy.values():
+            if handle not in self._held:
+                self._multi.remove_handle(handle.easy)
+            self._handles.drop(handle)
         self._busy.clear()
         self._held.clear()
-        for slot in self._free:
-            slot.easy.close()
-        self._free.clear()
         self._multi.close()
         os.close(self._ear)
         os.close(self._bell)
@@ -217,8 +152,8 @@ class Transport:
         """
         if self._pioneer is not None and (self._pioneer.at or self._pioneer.easy not in self._busy):
             self._pioneer = None
-            for slot in self._held:
-                self._multi.add_handle(slot.easy)
+            for handle in self._held:
+                self._multi.add_handle(handle.easy)
             self._held.clear()
 
     def _run_timer(self) -> None:
@@ -247,10 +182,10 @@ class Transport:
         return exchanges if not queued else exchanges + self._ended()
 
     def _finish(self, easy: pycurl.Curl, error: str | None) -> Exchange:
-        slot = self._busy.pop(easy)
-        exchange = slot.exchange(error)
+        handle = self._busy.pop(easy)
+        exchange = handle.exchange(error)
         self._multi.remove_handle(easy)
-        self._free.append(slot)
+        self._handles.put(handle)
         return exchange
 
     def _watch(self, event: int, descriptor: int, _multi: object, _data: object) -> None:
@@ -264,83 +199,6 @@ class Transport:
         self._timer = None if milliseconds < 0 else time.monotonic() + milliseconds / 1000
 
 
-class _Slot:
-    """An easy handle and the request that it carries. Reused: only what differs from the last request is set."""
-
-    __slots__ = ("answer", "at", "body", "easy", "headers", "kept", "method", "token", "url")
-
-    def __init__(self, fixed: dict[int, Any]) -> None:
-        self.token: object = None
-        self.method = self.url = ""
-        self.headers: tuple[str, ...] = ()
-        self.body = b""
-        self.at = 0  # bytes of the body that libcurl has taken
-        self.answer: list[bytes] = []
-        self.kept = 0
-        self.easy = pycurl.Curl()
-        # A READFUNCTION without a SEEKFUNCTION is what keeps libcurl from sending twice; see the top of this file.
-        self.easy.setopt(pycurl.READFUNCTION, self._give)
-        self.easy.setopt(pycurl.WRITEFUNCTION, self._take)
-        for option, value in {**_COMMON, **fixed}.items():
-            self.easy.setopt(option, value)
-
-    def load(self, token: object, request: Request) -> None:
-        """Makes the handle ready for a request. Raises NotAllowed for a header that could not be sent as it is."""
-        if request.headers != self.headers:
-            _check_headers(request.headers)
-            # An empty Expect keeps libcurl from asking first, which would cost a round trip and a second way to fail.
-            self.easy.setopt(pycurl.HTTPHEADER, [*request.headers, "Expect:"])
-            self.headers = request.headers
-        if request.url != self.url:
-            self.easy.setopt(pycurl.URL, request.url)
-            self.url = request.url
-        if request.method != self.method:
-            self.easy.setopt(pycurl.POST if request.method == "POST" else pycurl.HTTPGET, 1)
-            self.method = request.method
-        if request.method == "POST":
-            self.easy.setopt(pycurl.POSTFIELDSIZE, len(request.body))
-        self.token, self.body, self.at, self.answer, self.kept = token, request.body, 0, [], 0
-
-    def exchange(self, error: str | None) -> Exchange:
-        """What became of the request. `error`: libcurl's words, None when there is an answer."""
-        token, self.token, self.body = self.token, None, b""  # a slot at rest holds nobody's message
-        seconds = self.easy.getinfo(pycurl.TOTAL_TIME)
-        if error is None:
-            status = self.easy.getinfo(pycurl.RESPONSE_CODE)
-            return Exchange(token, status, b"".join(self.answer), None, "", seconds)
-        failure: Literal["not_sent", "unknown"] = "unknown" if self._started() else "not_sent"
-        return Exchange(token, None, b"", failure, redact(_URL_QUERY.sub("", error), 200), seconds)
-
-    def _started(self) -> bool:
-        """Whether the request can have had an effect: a POST without a byte of its body cannot."""
-        if self.method == "POST":
-            return self.at > 0
-        return bool(self.easy.getinfo(pycurl.REQUEST_SIZE))
-
-    def _give(self, size: int) -> bytes:
-        chunk = self.body[self.at : self.at + size]
-        self.at += len(chunk)
-        return chunk
-
-    def _take(self, chunk: bytes) -> None:
-        if self.kept < BODY_KEPT:
-            self.answer.append(chunk[: BODY_KEPT - self.kept])
-        self.kept += len(chunk)
-
-
-_COMMON: Final[dict[int, Any]] = {
-    pycurl.NOSIGNAL: 1,
-    pycurl.TCP_NODELAY: 1,
-    pycurl.TCP_KEEPALIVE: 1,
-    pycurl.FOLLOWLOCATION: 0,  # a redirect would carry the token and the message to another host
-    pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
-    pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_2TLS,
-    pycurl.MAXAGE_CONN: int(IDLE.total_seconds()),
-    pycurl.UPLOAD_BUFFERSIZE: UPLOAD_AT_ONCE,
-    pycurl.NOPROXY: "",
-}
-
-
 def _selected(events: int) -> int:
     """poll(2)'s answer in libcurl's bits. A hang-up is readable: the end of the stream is what libcurl has to read."""
     selected = 0
@@ -351,24 +209,3 @@ def _selected(events: int) -> int:
     if events & (select.POLLERR | select.POLLNVAL):
         selected |= pycurl.CSELECT_ERR
     return int(selected)
-
-
-def _check_headers(headers: tuple[str, ...]) -> None:
-    for header in headers:
-        if not (header.isascii() and header.isprintable()):
-            name = redact(header.partition(":")[0], 40)
-            raise NotAllowed(f"transport: header {name} holds a line break or a letter that HTTP cannot carry")
-
-
-def _milliseconds(duration: timedelta) -> int:
-    return max(1, int(duration.total_seconds() * 1000))  # 0 would mean "for ever" to libcurl
-
-
-def _system_certificates() -> str:
-    """The system's trusted certificates; requests' own copy where the system has none (slim containers, macOS)."""
-    found = ssl.get_default_verify_paths().cafile
-    if found:
-        return found
-    import certifi  # comes with requests
-
-    return certifi.where()

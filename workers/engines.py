@@ -42,6 +42,8 @@ def engine_for(runtime: Runtime, lane: str) -> Iterator[Transport]:
         engine.close()
         raise
     _keep(lane, engine)
+    runtime.handles.free()
+    trim_memory()
 
 
 def _take(lane: str) -> Transport | None:
@@ -56,7 +58,6 @@ def _take(lane: str) -> Transport | None:
 
 def _keep(lane: str, engine: Transport) -> None:
     """Lets it rest, and closes those whose connections are too old to be used again, or which are too many."""
-    engine.rest()
     now = time.monotonic()
     with _lock:
         _resting.append(_Resting(lane, now, engine))
@@ -65,4 +66,3 @@ def _keep(lane: str, engine: Transport) -> None:
         del _resting[: len(spent)]
     for one in spent:
         one.engine.close()
-    trim_memory()

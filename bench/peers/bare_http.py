@@ -15,7 +15,7 @@ from bench.roles import play
 from notifier.channels import adapter
 from notifier.channels.contract import Outgoing, Request, Sender, TemplateMessage
 from notifier.ids import new_id
-from notifier.transport import Transport
+from notifier.transport import Handles, Transport
 
 # As a drain with its default settings has in flight.
 IN_FLIGHT = 512
@@ -29,7 +29,8 @@ def post(url: str, count: int) -> dict[str, Any]:
     requests = _prepared(url, min(count, PREPARED))
     hosts = frozenset({urlsplit(url).netloc})
     seconds = timedelta(seconds=20)
-    with Transport(hosts, connect_timeout=seconds, timeout=seconds, max_connections=IN_FLIGHT) as transport:
+    handles = Handles(connect_timeout=seconds, timeout=seconds)
+    with Transport(hosts, handles, max_connections=IN_FLIGHT) as transport:
         begun, submitted, ended = time.monotonic(), 0, 0
         while ended < count:
             while submitted < count and transport.in_flight < IN_FLIGHT:

@@ -11,7 +11,8 @@ from datetime import timedelta
 import pytest
 
 from notifier.channels.contract import Request
-from notifier.transport import BODY_KEPT, KEPT_AT_REST, Exchange, NotAllowed, Transport
+from notifier.handles import SPARED
+from notifier.transport import BODY_KEPT, Exchange, Handles, NotAllowed, Transport
 from tests.integration.transport.http2 import Http2
 from tests.integration.transport.server import CERTIFICATE, Conversation, Script, Server, answer, polite
 
@@ -23,13 +24,8 @@ SHORT = timedelta(milliseconds=80)
 def engine(
     *hosts: str, timeout: timedelta = LONG, connect_timeout: timedelta = LONG, connections: int = 64
 ) -> Iterator[Transport]:
-    with Transport(
-        frozenset(hosts),
-        connect_timeout=connect_timeout,
-        timeout=timeout,
-        max_connections=connections,
-        ca_bundle=str(CERTIFICATE),
-    ) as transport:
+    handles = Handles(connect_timeout=connect_timeout, timeout=timeout, ca_bundle=str(CERTIFICATE))
+    with Transport(frozenset(hosts), handles, max_connections=connections) as transport:
         yield transport
 
 
@@ -180,7 +176,7 @@ def test_a_connection_that_cannot_be_made_in_time_is_not_sent() -> None:
 def test_a_certificate_that_nobody_trusts_is_not_sent() -> None:
     with (
         Server(polite, tls=True) as server,
-        Transport(frozenset({server.host}), connect_timeout=LONG, timeout=LONG) as transport,
+        Transport(frozenset({server.host}), Handles(connect_timeout=LONG, timeout=LONG)) as transport,
     ):
         exchange = send(transport, post(server.url))
     assert outcome(exchange) == (None, "not_sent")
@@ -359,25 +355,67 @@ def test_a_burst_on_open_connections_does_not_wait_for_the_answer_to_its_first_r
     assert server.connections == 5
 
 
-def test_an_engine_at_rest_keeps_its_connections_and_few_handles() -> None:
-    with Server(in_company_of(threading.Barrier(60))) as server, engine(server.host) as transport:
-        for _ in range(2):
-            for index in range(60):
-                transport.submit(index, post(server.url))
-            finish(transport)
-            transport.rest()
-            assert len(transport._free) == KEPT_AT_REST
-    assert server.connections == 60
+@pytest.fixture
+def moment(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr("notifier.handles.time.monotonic", lambda: now[0])
+    return now
 
 
-def test_when_the_first_of_a_burst_cannot_connect_the_others_still_try() -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        host = f"127.0.0.1:{taken.getsockname()[1]}"
-    with Server(polite) as server, engine(host, server.host) as transport:
-        transport.submit("refused", post(f"http://{host}/"))
-        transport.submit("held", post(server.url))
-        exchanges = {exchange.token: outcome(exchange) for exchange in finish(transport)}
-    assert exchanges == {"refused": (None, "not_sent"), "held": (200, None)}
+def burst(transport: Transport, url: str, count: int) -> None:
+    for index in range(count):
+        transport.submit(index, post(url))
+    assert [exchange.status for exchange in finish(transport)] == [200] * count
+
+
+def test_engines_share_their_handles_and_each_keeps_its_connections() -> None:
+    handles = Handles(connect_timeout=LONG, timeout=LONG)
+    with Server(in_company_of(threading.Barrier(20))) as server:
+        hosts = frozenset({server.host})
+        with Transport(hosts, handles) as first, Transport(hosts, handles) as second:
+            for transport in (first, second, first, second):
+                burst(transport, server.url, 20)
+    assert (len(handles), server.connections) == (20, 40)
+
+
+def test_handles_that_nobody_needed_for_a_while_are_freed(moment: list[float]) -> None:
+    handles = Handles(connect_timeout=LONG, timeout=LONG)
+    held = []
+    with Server(polite) as server, Transport(frozenset({server.host}), handles) as transport:
+        for most in (30, 5, 1):
+            burst(transport, server.url, most)
+            moment[0] += SPARED.total_seconds()
+            handles.free()
+            held.append(len(handles))
+    assert held == [30, 5, 1]
+
+
+def test_handles_are_kept_between_two_looks_and_while_they_are_lent(moment: list[float]) -> None:
+    handles = Handles(connect_timeout=LONG, timeout=LONG)
+    with Server(polite) as server, Transport(frozenset({server.host}), handles) as transport:
+        burst(transport, server.url, 30)
+        handles.free()
+        assert len(handles) == 30
+        moment[0] += SPARED.total_seconds()
+        handles.free()
+        for index in range(7):
+            transport.submit(index, post(server.url))
+        moment[0] += SPARED.total_seconds()
+        handles.free()
+        assert len(handles) == 7
+        assert [exchange.status for exchange in finish(transport)] == [200] * 7
+
+
+def test_what_was_under_way_as_an_engine_closed_is_not_used_again() -> None:
+    handles = Handles(connect_timeout=LONG, timeout=LONG)
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        with Transport(frozenset({host}), handles) as transport:
+            for index in range(3):
+                transport.submit(index, post(f"http://{host}/"))
+            transport.poll(SHORT)
+            assert len(handles) == 3
+    assert len(handles) == 0
 
 
 def test_more_requests_than_connections_wait_for_their_turn() -> None:
@@ -408,13 +446,10 @@ def test_a_proxy_named_in_the_environment_is_not_used(monkeypatch: pytest.Monkey
 
 
 def test_a_configured_proxy_is_used() -> None:
-    with (
-        Server(polite) as proxy,
-        Transport(
-            frozenset({"shop.invalid"}), connect_timeout=LONG, timeout=LONG, proxy=f"http://{proxy.host}"
-        ) as transport,
-    ):
-        assert send(transport, post("http://shop.invalid/x")).status == 200
+    with Server(polite) as proxy:
+        handles = Handles(connect_timeout=LONG, timeout=LONG, proxy=f"http://{proxy.host}")
+        with Transport(frozenset({"shop.invalid"}), handles) as transport:
+            assert send(transport, post("http://shop.invalid/x")).status == 200
     assert proxy.heads[0].startswith(b"POST http://shop.invalid/x HTTP/1.1\r\n")
 
 
