@@ -88,6 +88,7 @@ class Handles:
         return self._lent + len(self._spare)
 
     def take(self) -> Handle:
+        """A handle for one request; `put` or `drop` ends that."""
         with self._lock:
             self._lent += 1
             self._most = max(self._most, self._lent)
@@ -96,11 +97,13 @@ class Handles:
         return Handle(self._options)
 
     def put(self, handle: Handle) -> None:
+        """Gives back one whose request has ended."""
         with self._lock:
             self._lent -= 1
             self._spare.append(handle)
 
     def drop(self, handle: Handle) -> None:
+        """Ends one whose request was not loaded, or is given up."""
         with self._lock:
             self._lent -= 1
         handle.easy.close()
@@ -112,10 +115,10 @@ class Handles:
             if now - self._looked < SPARED.total_seconds():
                 return
             self._looked = now
-            kept = self._most - self._lent
-            needless, self._spare = self._spare[kept:], self._spare[:kept]
+            needless = max(0, len(self) - self._most)
+            freed, self._spare = self._spare[:needless], self._spare[needless:]
             self._most = self._lent
-        for handle in needless:
+        for handle in freed:
             handle.easy.close()
 
 

@@ -18,7 +18,6 @@ from notifier.runtime import Runtime, open_runtime
 from notifier.settings import load_settings
 from workers.configuration import FOREIGN_VARIABLES, celery_configuration
 from workers.pumps import Pumps
-from workers.schedule import beat_schedule
 
 # Set when this process is asked to stop: drains then claim nothing more, and the pumps end.
 STOP = threading.Event()
@@ -31,7 +30,7 @@ def make_app() -> Celery:
         os.environ.pop(name, None)
     app = Celery("notifier", include=["workers.tasks"])
     app.conf.update(celery_configuration(settings))
-    app.conf.beat_schedule = beat_schedule(settings)
+    app.conf.beat_scheduler = "workers.schedule:SweepScheduler"
     app.conf.beat_schedule_filename = str(settings.data_dir / "beat-schedule")
     app.steps["worker"].add(Pumps)
     return app

@@ -5,11 +5,22 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from notifier.settings import Settings
+from celery.beat import PersistentScheduler
+
+from notifier.settings import Settings, load_settings
 from notifier.sweeps import SWEEPS
 
 # A tick that nobody took in time is worth nothing: the next one is there already.
 _LIFE = 5  # ticks
+
+
+class SweepScheduler(PersistentScheduler):
+    """Celery's scheduler with our schedule. Named in the configuration, so that only beat loads the sweeps for it."""
+
+    def setup_schedule(self) -> None:
+        """Called as beat starts. Raises SettingsError."""
+        self.app.conf.beat_schedule = beat_schedule(load_settings())
+        super().setup_schedule()
 
 
 def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:

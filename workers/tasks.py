@@ -2,6 +2,8 @@
 
 `notifier.ingest` is the exception: here the message is the event, for backends that only know Celery. It runs with
 RabbitMQ as the broker; on Redis `workers/ingest.py` takes those messages before Celery can lose one.
+
+Movements other than the drain are imported by whoever runs them: a worker of the channels' queues does without 5 MB.
 """
 
 from __future__ import annotations
@@ -19,9 +21,7 @@ from notifier.drain import drain
 from notifier.events import InvalidEvent
 from notifier.ids import new_id
 from notifier.inbox import InboxFull, RoadUnavailable
-from notifier.loops import intake_once, receipts_once, webhooks_once
 from notifier.runtime import Runtime
-from notifier.sweeps import sweep
 from workers import app as workers_app
 from workers.engines import engine_for
 
@@ -87,6 +87,8 @@ def _as_json(value: object) -> str:
 @shared_task(name="notifier.intake")
 def intake() -> None:
     """The backstop of the webhooks and intake pumps: takes in what waits, then ends."""
+    from notifier.loops import intake_once, webhooks_once
+
     webhooks_once(workers_app.runtime(), workers_app.STOP)
     intake_once(workers_app.runtime(), workers_app.STOP)
 
@@ -94,6 +96,8 @@ def intake() -> None:
 @shared_task(name="notifier.receipts")
 def receipts() -> None:
     """The backstop of the receipts pump: applies what waits, then ends."""
+    from notifier.loops import receipts_once
+
     receipts_once(workers_app.runtime(), workers_app.STOP)
 
 
@@ -110,4 +114,6 @@ def deliver(lane: str) -> None:
 @shared_task(name="notifier.sweep")
 def run_sweep(name: str) -> None:
     """Runs one sweep."""
+    from notifier.sweeps import sweep
+
     sweep(workers_app.runtime(), name)

@@ -34,7 +34,7 @@ PLACES: Final = {
     "celery.note": ("kombu.transport.redis", "QoS.append"),  # a message popped, and noted down as being worked on
     "celery.ack": ("kombu.message", "Message.ack"),
     "hand_in": ("workers.tasks", "hand_in"),
-    "sweep": ("workers.tasks", "sweep"),
+    "sweep": ("notifier.sweeps", "sweep"),
 }
 
 
@@ -164,7 +164,7 @@ def _claim_without_guard() -> None:
 
 def _no_sweeps() -> None:
     """Nothing is repaired: what a dead drain held stays held, what fell silent stays silent."""
-    wrap("workers.tasks", "sweep", lambda _sweep: lambda *_args, **_kwargs: None)
+    wrap("notifier.sweeps", "sweep", lambda _sweep: lambda *_args, **_kwargs: None)
 
 
 def _stock_celery() -> None:

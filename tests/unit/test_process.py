@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+import subprocess
+import sys
 
 import pytest
 
@@ -29,7 +31,7 @@ def resident() -> int:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps freed pages")
 def test_freed_memory_between_living_objects_goes_back(moment: list[float]) -> None:
-    blocks = [bytearray(60_000) for _ in range(2_000)]  # below glibc's bound for a mapping of its own
+    blocks = [bytearray(8_000) for _ in range(15_000)]  # below the bound for a mapping of their own
     for block in blocks:
         block[:] = b"x" * len(block)
     del blocks[::2], blocks[10::11]
@@ -37,6 +39,21 @@ def test_freed_memory_between_living_objects_goes_back(moment: list[float]) -> N
     moment[0] = EVERY
     trim_memory()
     assert resident() < before - 20_000_000
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc keeps freed pages")
+def test_in_a_settled_process_large_blocks_go_back_as_they_are_freed() -> None:
+    code = """
+from notifier.process import settle_memory
+from tests.unit.test_process import resident
+settle_memory()
+blocks = [bytearray(b"x" * 20_000) for _ in range(2_000)]
+before = resident()
+del blocks[::2]
+print(before - resident())
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(said.stdout) > 15_000_000
 
 
 def test_it_is_not_done_again_at_once(moment: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
