@@ -3,8 +3,8 @@
 What was claimed is guarded and rendered after its commit, so that no message's own content is touched inside it; only
 what the guards hold back, and the probes of breakers, take a second one.
 
-While requests are under way it is done beside them, in a thread: the drain starts and hears requests meanwhile, and
-neither waits for the other. Only one transaction at a time, so nothing here is shared between two.
+While requests are under way it is done beside them, in a thread: the drain starts and hears requests meanwhile, guards
+what the last one claimed, and neither waits for the other. Only one transaction at a time is recorded and claimed in.
 """
 
 from __future__ import annotations
@@ -43,19 +43,24 @@ _NOTHING = Entry((), 0, datetime.min.replace(tzinfo=UTC))
 
 @dataclass(slots=True)
 class Booked:
-    """What was booked. more: the lane may hold further due work; None: nobody looked. seconds: what it took.
-
-    lanes: have new work through what was held back. failed: why what was claimed is not here; nobody saw it.
-    """
+    """What was booked. taken: what was claimed, for `sort`; None: nobody looked. seconds: what it took."""
 
     entry: Entry
     recorded: Recorded = field(default_factory=Recorded)
-    triage: Triage = field(default_factory=Triage)
-    claimed: int = 0
-    more: bool | None = None
+    taken: Taken | None = None
     seconds: float = 0.0
-    lanes: set[str] = field(default_factory=set)
-    failed: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """What came of a claimed batch. probing: its one message is to find out whether the lane sends again.
+
+    lanes: have new work through what was held back.
+    """
+
+    triage: Triage
+    probing: bool
+    lanes: set[str]
 
 
 @dataclass(slots=True)
@@ -105,10 +110,8 @@ class Booking:
             self._thread.shutdown()
 
     def book(self, entry: Entry) -> Booked:
-        """One transaction, and a second for what may not go. Raises LedgerUnavailable: nothing, some or all of it
-        happened; the claims that nobody saw are orphans then."""
+        """One transaction. Raises LedgerUnavailable: nothing or all of it happened; the claims are orphans then."""
         booked, begun = Booked(entry), time.monotonic()
-        taken: Taken | None = None
         with self.runtime.ledger.begin() as conn:
             if entry.results:
                 booked.recorded = record(
@@ -123,13 +126,8 @@ class Booking:
             if entry.orphans:
                 self._hand_back_orphans(conn, entry.now)
             if entry.room:
-                taken = self._claim(conn, entry)
+                booked.taken = self._claim(conn, entry)
         self._dropped |= booked.recorded.dropped
-        if taken is not None:
-            try:
-                self._sort(taken, booked)
-            except Exception as error:  # what was recorded stands; nobody saw the claims
-                booked.triage, booked.failed = Triage(), error
         booked.seconds = time.monotonic() - begun
         return booked
 
@@ -142,27 +140,26 @@ class Booking:
         batch, more = self._take(conn, {"all": entry.room, "probe": 1, "none": 0}[verdict], now, lease_until)
         return take(conn, batch, more, standing, now, lease_until)
 
-    def _sort(self, taken: Taken, booked: Booked) -> None:
-        """Guards what was claimed, and books what is held back.
+    def sort(self, taken: Taken) -> Sorted:
+        """Guards what was claimed, and books what is held back. In the drain's own thread.
 
         A probe is noted as such only once there is a message for it: one that a guard held back would use it up.
+        Raises LedgerUnavailable: the claims are orphans then.
         """
         now, standing = taken.now, taken.standing
-        booked.triage = triage = guard(self.runtime, taken)
+        triage, lanes = guard(self.runtime, taken), set[str]()
         own = self._own(standing)
         probe = own if own and triage.ready and admits(own, now) == "probe" else None
         probes = [*triage.probes, *([probe] if probe else [])]
         if self.runtime.clock() >= taken.lease_until:  # we slept, and others have probed meanwhile
             probes = []
-        if probes or triage.overtaken or triage.failures:
+        if probes or triage.held:
             with self.runtime.ledger.begin() as conn:
-                booked.lanes = hold_back(conn, self.runtime, triage, now, self.owner)
+                lanes = hold_back(conn, self.runtime, triage, now, self.owner)
                 for one in probes:
                     store_breaker(conn, probing(one, now, self.runtime.settings.breaker.cool_down), now, "drain")
         self._probing = bool(probes) or any(one.state == "half_open" and self._concerned(one) for one in standing)
-        # What is held back may unblock a later message of the same order, which the claim passed over.
-        more = taken.more or bool(triage.overtaken or triage.failures)
-        booked.claimed, booked.more = len(taken.claimed), more and probe is None
+        return Sorted(triage, probe is not None, lanes)
 
     def _own(self, standing: Sequence[Breaker]) -> Breaker | None:
         return next((one for one in standing if one.kind == "lane" and one.name == self.lane), None)

@@ -9,7 +9,7 @@ ledger waits for Redis, and a Redis that is away undoes nothing that was recorde
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -71,6 +71,11 @@ class Taken:
     now: datetime
     lease_until: datetime
 
+    @property
+    def all_closed(self) -> bool:
+        """No breaker stands in the way of anything."""
+        return all(one.state == "closed" for one in self.standing)
+
 
 @dataclass(slots=True)
 class Triage:
@@ -83,6 +88,11 @@ class Triage:
     overtaken: list[tuple[Claimed, str, str]] = field(default_factory=list)
     failures: list[steps.Fail] = field(default_factory=list)
     probes: list[Breaker] = field(default_factory=list)
+
+    @property
+    def held(self) -> Counter[str]:
+        """How many are held back, by what becomes of them."""
+        return +Counter(suppressed=len(self.overtaken), failed=len(self.failures))
 
 
 def take(

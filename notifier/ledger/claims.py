@@ -186,11 +186,11 @@ def claim(
     for _ in range(CLAIM_TRIES - 1):
         try:
             with conn.begin_nested():
-                return [_claimed(row) for row in _CLAIM_POSTGRESQL.run(conn, quotas, **params)]
+                return [_claimed(row) for row in _CLAIM_POSTGRESQL.run(conn, quotas, **params).all()]
         except DBAPIError as error:
             if not _lost_an_order(error):
                 raise
-    return [_claimed(row) for row in _CLAIM_POSTGRESQL.run(conn, quotas, **params)]
+    return [_claimed(row) for row in _CLAIM_POSTGRESQL.run(conn, quotas, **params).all()]
 
 
 def claims_of(conn: Connection, owner: str) -> list[tuple[str, datetime]]:

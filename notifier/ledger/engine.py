@@ -6,14 +6,18 @@ after a power cut it forgets the last commits, and a forgotten claim is a messag
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from notifier.events import NotifierError
 
@@ -21,6 +25,7 @@ Dialect = Literal["sqlite", "postgresql"]
 
 BUSY_TIMEOUT_MS = 10_000  # SQLite: how long a writer waits for the one before it; shorter fails under eight drains
 CONNECT_TIMEOUT_S = 5  # PostgreSQL: long enough for a failover's DNS, short enough for a drain's slice
+TRUSTED_FOR = timedelta(seconds=1)  # PostgreSQL: a connection that was in use so lately is not asked whether it lives
 DRIVERS = {
     "sqlite": "sqlite",
     "postgresql": "postgresql+psycopg",
@@ -179,13 +184,35 @@ def _postgresql(url: URL, pool_size: int) -> Engine:
         url,
         pool_size=pool_size,
         max_overflow=0,
-        pool_pre_ping=True,  # 40 us a transaction; without it each pooled connection fails once after a failover
         isolation_level="READ COMMITTED",  # SKIP LOCKED and the guards are written for it
         hide_parameters=True,
         connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "notifier"},
     )
     event.listen(engine, "connect", _prepare_postgresql)
+    event.listen(engine, "checkin", _note_rest)
+    event.listen(engine, "checkout", _ping_after_rest(engine.dialect))
     return engine
+
+
+def _note_rest(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["rests_since"] = time.monotonic()
+
+
+def _ping_after_rest(dialect: sa.Dialect) -> Callable[[Any, ConnectionPoolEntry, object], None]:
+    """Has the pool replace what died at rest; without it each connection fails once after a failover.
+
+    SQLAlchemy's own ping comes before every transaction: one of its ten round trips, which says least on a busy day.
+    """
+
+    def ping(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+        if time.monotonic() - record.info.get("rests_since", math.inf) < TRUSTED_FOR.total_seconds():
+            return
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as error:
+            raise exc.InvalidatePoolError from error
+
+    return ping
 
 
 # A prepared statement keeps the plan that it got when the tables were empty, until autovacuum looks again: then a batch

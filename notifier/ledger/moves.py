@@ -121,7 +121,7 @@ class Move:
         values: dict[str, int | str | None] = {"now": to_us(now), **params}
         moved: dict[str, str] = {}
         if left and self._quiet:
-            moved = {found: "" for (found,) in self._quiet.run(conn, left, **values)}
+            moved = {found: "" for (found,) in self._quiet.run(conn, left, **values).all()}
             left = [row for row in left if key(row) not in moved]
         if left and self._whole and self._note and self._loud:
             values["by"] = by

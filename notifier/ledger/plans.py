@@ -261,7 +261,7 @@ def consents(conn: Connection, people: Sequence[tuple[str, str]]) -> list[Consen
     rows = [{"shop": shop, "phone": phone} for shop, phone in sorted(set(people))]
     return [
         ConsentRecord(shop, phone, channel, purpose, bool(granted), source, from_us(at))
-        for shop, phone, channel, purpose, granted, source, at in _CONSENTS.run(conn, rows)
+        for shop, phone, channel, purpose, granted, source, at in _CONSENTS.run(conn, rows).all()
     ]
 
 

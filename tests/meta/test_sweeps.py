@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,19 @@ def test_the_schedule_holds_the_sweeps_and_the_two_ticks_and_nothing_else() -> N
         "intake": ("notifier.intake", "sweeps"),  # not where the messages are events
         "receipts": ("notifier.receipts", "receipts"),
     }
+
+
+def test_beat_runs_that_schedule_and_no_worker_loads_it(tmp_path: Path) -> None:
+    code = """
+import sys
+from celery.beat import Service
+from workers import app, tasks
+assert not {"notifier.sweeps", "notifier.intake", "notifier.receipts"} & sys.modules.keys()
+print(*Service(app.app, schedule_filename=sys.argv[1]).scheduler.schedule)
+"""
+    words = [sys.executable, "-c", code, str(tmp_path / "beat")]
+    said = subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert {*SWEEPS, "intake", "receipts"} <= set(said.stdout.split())
 
 
 def test_the_page_describes_no_sweep_that_is_gone() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import sqlalchemy as sa
 
-from notifier.ledger import Ledger, LedgerRefused, LedgerUnavailable, open_ledger, upgrade
+from notifier.ledger import Ledger, LedgerRefused, LedgerUnavailable, engine, open_ledger, upgrade
 from tests.fixtures.ledger import queue
 
 
@@ -114,3 +116,55 @@ def test_too_few_connections_are_named_as_such(tmp_path: Path, monkeypatch: pyte
     with ledger.read(), pytest.raises(LedgerUnavailable, match="pool_size"), ledger.read():
         pass
     ledger.dispose()
+
+
+@pytest.fixture
+def postgres(bare_ledger: Ledger) -> Ledger:
+    if bare_ledger.dialect != "postgresql":
+        pytest.skip("SQLite has no server whose connections could die")
+    return bare_ledger
+
+
+def _cut(ledger: Ledger) -> None:
+    """Ends the other connection of this database, as a failover does."""
+    with ledger.begin() as conn:
+        others = "pid <> pg_backend_pid() AND datname = current_database() AND backend_type = 'client backend'"
+        ended = f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE {others}"
+        assert [found for (found,) in conn.execute(sa.text(ended))] == [True]
+
+
+def _answer(ledger: Ledger) -> int:
+    with ledger.begin() as conn:
+        return int(conn.execute(sa.text("SELECT 42")).scalar_one())
+
+
+def _two_connections(ledger: Ledger) -> None:
+    with ledger.begin() as one, ledger.begin() as other:
+        for conn in (one, other):
+            conn.execute(sa.text("SELECT 1"))
+
+
+def test_a_connection_that_died_at_rest_is_replaced_before_it_is_used(
+    postgres: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "TRUSTED_FOR", timedelta(0))
+    _two_connections(postgres)
+    _cut(postgres)
+    assert [_answer(postgres) for _ in range(3)] == [42, 42, 42]
+
+
+def test_one_that_was_in_use_just_now_is_not_asked_and_fails_at_most_once(
+    postgres: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "TRUSTED_FOR", timedelta(hours=1))
+    asked = Mock(wraps=postgres._engine.dialect.do_ping)
+    monkeypatch.setattr(postgres._engine.dialect, "do_ping", asked)
+    _two_connections(postgres)
+    _cut(postgres)
+    failed = 0
+    for _ in range(5):
+        try:
+            assert _answer(postgres) == 42
+        except LedgerUnavailable:
+            failed += 1
+    assert (failed <= 1, asked.call_count) == (True, 0)

@@ -20,6 +20,7 @@ from notifier.sweeps import SweepReport, sweep
 from tests.fixtures.drains import (
     Scripted,
     all_deliveries,
+    claim,
     deliveries_of,
     delivery_row,
     drain_of,
@@ -44,7 +45,7 @@ def fence(world: World) -> SweepReport:
 def leased(world: World, transport: Scripted, number: int, permits: int) -> Drain:
     """A drain that has claimed so many, of which so many have their permits."""
     work = drain_of(world, transport)
-    work._transact(number)
+    claim(work, number)
     work._admit()
     ready = list(work._waiting.ready)
     while len(work._waiting.ripening) < permits:
@@ -58,7 +59,7 @@ def leased(world: World, transport: Scripted, number: int, permits: int) -> Drai
 class TestKilled:
     def test_before_any_permit_everybody_goes_back_as_they_were_and_is_sent_once(self, world: World) -> None:
         made = due(world, 3)
-        drain_of(world, Scripted())._transact(3)
+        claim(drain_of(world, Scripted()), 3)
         report = fence(world)
         assert (report.moved, report.lanes) == ({"requeue": 3, "fail": 0, "lose_track": 0}, {"nile-wa"})
         for one in made:
@@ -87,9 +88,9 @@ class TestKilled:
     def test_what_three_drains_died_with_is_set_aside_and_the_next_channel_goes(self, world: World) -> None:
         [one] = due(world)
         for _ in range(2):
-            drain_of(world, Scripted())._transact(1)
+            claim(drain_of(world, Scripted()), 1)
             assert fence(world).moved == {"requeue": 1, "fail": 0, "lose_track": 0}
-        drain_of(world, Scripted())._transact(1)
+        claim(drain_of(world, Scripted()), 1)
         report = fence(world)
         assert (report.moved, report.lanes) == ({"requeue": 0, "fail": 1, "lose_track": 0}, {"nile-sms"})
         row = delivery_row(world, one.delivery.id)
@@ -100,7 +101,7 @@ class TestKilled:
         due(world, 2)
         due(world, 2, lane="nile-sms", channel="sms", channels=("sms",))
         leased(world, Scripted(), 2, 2)
-        drain_of(world, Scripted(), "nile-sms")._transact(2)
+        claim(drain_of(world, Scripted(), "nile-sms"), 2)
         assert fence(world).moved == {"requeue": 2, "fail": 0, "lose_track": 2}
         assert {row["lane"] for row in all_deliveries(world) if row["state"] == "unknown"} == {"nile-wa"}
 
@@ -133,7 +134,7 @@ class TestFence:
         slow_clock = Clock(world.clock())
         runtime = make_runtime(world.ledger, world.runtime.redis, clock=slow_clock)
         asleep = drain_of(World(runtime, slow_clock, []), transport)
-        asleep._transact(3)
+        claim(asleep, 3)
         assert fence(world).moved == {"requeue": 3, "fail": 0, "lose_track": 0}
         run(asleep)
         assert (transport.sent, states(world)) == ([], {"queued": 3})

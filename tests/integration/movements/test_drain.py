@@ -23,6 +23,7 @@ from tests.fixtures.drains import (
     all_deliveries,
     allow,
     breaker_row,
+    claim,
     deliveries_of,
     delivery_row,
     drain_of,
@@ -305,7 +306,7 @@ def test_a_process_that_slept_through_the_lease_sends_nothing(world: World) -> N
     [one] = due(world)
     transport = Scripted()
     work = drain_of(world, transport)
-    work._transact(1)  # claimed; now the process is stopped for longer than its lease
+    claim(work, 1)  # claimed; now the process is stopped for longer than its lease
     world.clock.move(world.runtime.settings.drain.lease)
     assert sweep(world.runtime, "release_expired_leases").moved == {"requeue": 1, "fail": 0, "lose_track": 0}
     run(work)

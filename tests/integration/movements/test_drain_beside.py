@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import cast
+from typing import Any, Literal, cast
 
 import pytest
 
 from notifier import wake
+from notifier.booking import Booked, Booking
 from notifier.drain import Drain
+from notifier.effects import store_breaker
 from notifier.ledger import Connection, Ledger, LedgerUnavailable
+from notifier.policy.breaker import Breaker
 from tests.fixtures.drains import Scripted, drain_of, due, run, states
+from tests.fixtures.ledger import NOW
 from tests.fixtures.runtime import World
 
 
@@ -119,6 +124,78 @@ def test_claims_that_come_after_the_end_go_back_unsent(world: World, gate: Gate)
     drain.collect(wait=True)
     assert drain.hungry, "so that the end of a slice asks for the drain that goes on"
     transport.hold = False
+    while drain.busy:
+        drain.turn()
+    assert (states(world), len(transport.sent)) == ({"accepted": 1, "queued": 1}, 1)
+
+
+def claimed_beside(drain: Drain, gate: Gate, transport: Scripted) -> None:
+    """The transaction beside us has claimed; an answer has come meanwhile, so the next turn begins another."""
+    transport.hold = False
+    drain.turn()
+    transport.hold = True
+    gate.open.set()
+    while not cast("Future[Booked]", drain._booking._future).done():
+        pass
+    gate.open.clear()
+    gate.reached.clear()
+    drain._oldest_result = 0.0
+
+
+def test_what_was_claimed_leaves_while_the_next_transaction_waits(world: World, gate: Gate) -> None:
+    transport = Scripted(hold=True)
+    drain = at_work(world, gate, transport)
+    claimed_beside(drain, gate, transport)
+    while transport.in_flight == 0:
+        drain.turn()
+    assert gate.reached.is_set()
+    assert drain._booking.under_way
+    gate.open.set()
+    transport.hold = False
+    run(drain)
+    assert states(world) == {"accepted": 2}
+
+
+def noted(done: list[str], name: str) -> Callable[..., Any]:
+    """A step of the books that says when it is taken."""
+    step = getattr(Booking, name)
+
+    def step_and_note(*args: Any, **kwargs: Any) -> Any:
+        done.append(name)
+        return step(*args, **kwargs)
+
+    return step_and_note
+
+
+@pytest.mark.parametrize(("state", "order"), [("closed", ["begin", "sort"]), ("open", ["sort", "begin"])])
+def test_while_a_breaker_stands_what_was_claimed_is_guarded_before_more_is(
+    world: World, gate: Gate, monkeypatch: pytest.MonkeyPatch, state: Literal["closed", "open"], order: list[str]
+) -> None:
+    """A probe is noted by its guard; a claim that is begun before it could take a second one."""
+    with world.ledger.begin() as conn:
+        store_breaker(conn, Breaker("template", "another/en@nile-wa", state), NOW, "drain")
+    transport = Scripted(hold=True)
+    drain = at_work(world, gate, transport)
+    claimed_beside(drain, gate, transport)
+    done: list[str] = []
+    for name in order:
+        monkeypatch.setattr(Booking, name, noted(done, name))
+    drain.turn()
+    assert done == order
+    gate.open.set()
+    transport.hold = False
+    run(drain)
+    assert states(world) == {"accepted": 2}
+
+
+def test_what_was_claimed_and_never_guarded_goes_back_at_the_end(world: World, gate: Gate) -> None:
+    transport = Scripted(hold=True)
+    drain = at_work(world, gate, transport)
+    claimed_beside(drain, gate, transport)
+    drain._take(wait=True)
+    drain.closing = True
+    drain.release()
+    gate.open.set()
     while drain.busy:
         drain.turn()
     assert (states(world), len(transport.sent)) == ({"accepted": 1, "queued": 1}, 1)

@@ -24,6 +24,7 @@ from tests.fixtures.drains import (
     PHONE,
     Scripted,
     all_deliveries,
+    claim,
     deliveries_of,
     delivery_row,
     drain_of,
@@ -126,7 +127,7 @@ class TestLedgerAway:
     def test_claims_of_another_drain_are_not_handed_back(self, world: World) -> None:
         [theirs] = due(world)
         other = drain_of(world, Scripted())
-        other._transact(1)
+        claim(other, 1)
         due(world)
         with pytest.raises(LedgerUnavailable):
             go(with_ledger(world, "reply lost"), Scripted())
@@ -144,7 +145,7 @@ class TestLedgerAway:
     def test_what_was_handed_back_and_claimed_anew_is_not_pulled_from_under_the_other(self, world: World) -> None:
         [one] = due(world)
         mine = drain_of(with_ledger(world, None, "reply lost"), Scripted())
-        mine._transact(1)
+        claim(mine, 1)
         mine.release()
         with pytest.raises(LedgerUnavailable):
             mine.settle()
@@ -294,7 +295,7 @@ def test_a_fault_at_any_boundary_sends_nothing_twice_and_loses_nothing(
 def killed_after(world: World, transport: Scripted, point: str) -> Drain:
     """A drain that is gone in the middle: nobody finishes it."""
     work = drain_of(world, transport)
-    work._transact(2)
+    claim(work, 2)
     if point == "claim":
         return work
     work._admit()
@@ -420,7 +421,7 @@ class TestSlowSenders:
         due(world)
         transport = Scripted()
         work = drain_of(world, transport)
-        work._transact(1)
+        claim(work, 1)
         work._admit()
         while not work._waiting.ripening:
             work._waiting.lease()

@@ -19,6 +19,7 @@ from notifier.ledger import claims, steps
 from notifier.transport import Transport
 from tests.fixtures.drains import (
     Scripted,
+    claim,
     delivery_row,
     drain_of,
     due,
@@ -318,7 +319,7 @@ def test_lanes_are_woken_after_the_commit_and_not_before(world: World) -> None:
 def test_the_lease_lasts_as_long_as_the_settings_say(world: World) -> None:
     [one] = due(world)
     work = drain_of(world, Scripted())
-    work._transact(1)
+    claim(work, 1)
     row = delivery_row(world, one.delivery.id)
     assert row["lease_until"] == int((NOW + timedelta(seconds=60)).timestamp() * 1_000_000)
     assert row["owner"] == work.owner

@@ -20,6 +20,7 @@ from notifier.sweeps import APART, sweep
 from tests.fixtures.drains import (
     Scripted,
     accepted,
+    claim,
     deliveries_of,
     delivery_row,
     drain_of,
@@ -124,7 +125,7 @@ def test_a_message_that_kills_whoever_renders_it_is_set_aside_alone(
 
 def _drain_that_may_die(world: World, transport: Scripted) -> None:
     work = drain_of(world, transport)
-    work._transact(10)
+    claim(work, 10)
     run(work)
 
 
@@ -132,7 +133,7 @@ def test_those_that_died_twice_are_due_apart_and_before_they_expire(world: World
     expires_at = world.clock() + 2 * world.runtime.settings.drain.lease + timedelta(seconds=3)
     made = due(world, 6, expires_at=expires_at)
     for _ in range(2):
-        drain_of(world, Scripted())._transact(6)
+        claim(drain_of(world, Scripted()), 6)
         world.clock.move(world.runtime.settings.drain.lease)
         assert sweep(world.runtime, "release_expired_leases").moved["requeue"] == 6
     times = sorted(delivery_row(world, one.delivery.id)["due_at"] for one in made)
@@ -228,7 +229,7 @@ def test_what_was_recorded_stands_when_what_was_claimed_cannot_be_held_back(
     with monkeypatch.context() as broken:
         broken.setattr(booking, "hold_back", Mock(side_effect=LedgerUnavailable("away")))
         with pytest.raises(LedgerUnavailable):
-            work._transact(10)
+            claim(work, 10)
     assert (states(world), work._results) == ({"accepted": 1, "claimed": 1}, [])
     work.closing = True
     while work.busy:

@@ -23,6 +23,7 @@ from tests.fixtures.drains import (
     LOST,
     Scripted,
     all_deliveries,
+    claim,
     deliveries_of,
     delivery_row,
     drain_of,
@@ -58,7 +59,7 @@ def overdue(world: World, number: int) -> datetime:
 
 def lapsed(world: World, number: int) -> datetime:
     due(world, number)
-    drain_of(world, Scripted())._transact(number)
+    claim(drain_of(world, Scripted()), number)
     return NOW + world.runtime.settings.drain.lease
 
 
@@ -367,7 +368,7 @@ class TestWhatBecomesOfThem:
 
     def test_a_lapsed_lease_waits_as_long_as_its_message_may_be_under_way(self, world: World) -> None:
         [one] = due(world)
-        drain_of(world, Scripted())._transact(1)
+        claim(drain_of(world, Scripted()), 1)
         world.runtime.redis.flushdb()  # who had left is forgotten
         world.clock.move(MINUTE)
         sweep(world.runtime, "release_expired_leases")
@@ -377,7 +378,7 @@ class TestWhatBecomesOfThem:
 
     def test_a_lapsed_lease_of_a_sender_and_template_that_are_gone_stops_nobody(self, world: World) -> None:
         due(world, 2)
-        drain_of(world, Scripted())._transact(2)
+        claim(drain_of(world, Scripted()), 2)
         world.runtime.redis.flushdb()
         with world.ledger.begin() as conn:
             conn.execute(sa.update(delivery).values(lane="gone"))
