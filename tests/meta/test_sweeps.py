@@ -46,10 +46,13 @@ def test_the_schedule_holds_the_sweeps_and_the_two_ticks_and_nothing_else() -> N
 def test_beat_runs_that_schedule_and_no_worker_loads_it(tmp_path: Path) -> None:
     code = """
 import sys
-from celery.beat import Service
+from celery.apps.beat import Beat
 from workers import app, tasks
 assert not {"notifier.sweeps", "notifier.intake", "notifier.receipts"} & sys.modules.keys()
-print(*Service(app.app, schedule_filename=sys.argv[1]).scheduler.schedule)
+beat = Beat(app=app.app, schedule=sys.argv[1])
+scheduler = beat.Service(app.app, scheduler_cls=beat.scheduler_cls, schedule_filename=beat.schedule).scheduler
+print(*scheduler.schedule)
+scheduler.close()
 """
     words = [sys.executable, "-c", code, str(tmp_path / "beat")]
     said = subprocess.run(words, capture_output=True, text=True, check=True, cwd=ROOT)
