@@ -36,7 +36,8 @@ def notify(event: OrderEvent | Mapping[str, Any], *, inbox: Inbox | None = None,
     Raises InvalidEvent (what is wrong, all at once), InboxFull (with `retry_after`) or RoadUnavailable (Redis is away).
     Safe to call again after any error: a copy is answered `duplicate`.
     """
-    return notify_many((event,), inbox=inbox, door=door)[0]
+    target = inbox or default_inbox()
+    return target.append((entry_of(event, door, target.clock),))[0]
 
 
 def notify_many(
@@ -153,11 +154,14 @@ def _entry(event: OrderEvent, door: str, clock: Clock) -> Entry:
 def _as_entry(event: OrderEvent, door: str, *, exclude_unset: bool = False, exclude_defaults: bool = False) -> Entry:
     """Fields that we do not know may hold anything in Python; what has no JSON is a fault."""
     try:
-        body = event.model_dump_json(exclude_none=True, exclude_unset=exclude_unset, exclude_defaults=exclude_defaults)
+        # What model_dump_json calls, with a dozen options more and a text made of the bytes: 2 us of a `notify`.
+        body = event.__pydantic_serializer__.to_json(
+            event, exclude_none=True, exclude_unset=exclude_unset, exclude_defaults=exclude_defaults
+        )
     except PydanticSerializationError:
         raise InvalidEvent((_unspeakable(event),)) from None
     # The id is ours, whatever the sender's own `id` is: two shops may both have an event "1".
-    return Entry(new_id(), event.key, body.encode(), door)
+    return Entry(new_id(), event.key, body, door)
 
 
 def _unspeakable(event: OrderEvent) -> Fault:

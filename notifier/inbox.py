@@ -110,6 +110,7 @@ class Inbox:
         self._prefix = prefix
         self._max_length = max_length
         self._max_age = max_age
+        self._max_age_ms = max_age // timedelta(milliseconds=1)
         self._remember_ms = int(remember.total_seconds() * 1000)
         self._durable = durable
         self._script = load_script(redis, "notifier", "append.lua")
@@ -127,11 +128,9 @@ class Inbox:
         with road("appending to the inbox"):
             # WAITAOF waits for the writes of its own connection only, so all chunks go over one.
             client = self._borrow()
-            tickets = [
-                ticket
-                for start in range(0, len(entries), CHUNK)
-                for ticket in self._append_chunk(client, entries[start : start + CHUNK])
-            ]
+            tickets: list[Ticket] = []
+            for start in range(0, len(entries), CHUNK):
+                tickets += self._append_chunk(client, entries[start : start + CHUNK])
             if self._durable:
                 wait_for_disk(client)
             self._idle.append(client)  # not after an error: its end gives the connection back to the pool
@@ -165,9 +164,10 @@ class Inbox:
         return self._redis.client()  # type: ignore[no-any-return, no-untyped-call]
 
     def _append_chunk(self, client: Redis, entries: Sequence[Entry]) -> list[Ticket]:
-        keys = [self.stream, self._young, *(self._mark(entry.key) for entry in entries)]
-        args: list[Any] = [self._max_length, self._remember_ms, self._max_age // timedelta(milliseconds=1)]
+        keys = [self.stream, self._young]
+        args: list[Any] = [self._max_length, self._remember_ms, self._max_age_ms]
         for entry in entries:
+            keys.append(self._mark(entry.key))
             args += (entry.event_id, entry.key, entry.door, entry.body)
         answer: Any = call(self._script, keys, args, client)
         if isinstance(answer, int):

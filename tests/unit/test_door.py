@@ -9,13 +9,15 @@ from typing import Any
 import fakeredis
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from notifier import InboxFull, InvalidEvent, NotifierError, OrderEvent, RoadUnavailable, notify, notify_many
 from notifier.door import default_inbox, offer, open_road
-from notifier.events import parse_event
+from notifier.events import business_key, parse_event
 from notifier.inbox import Inbox, Ticket
 
 SHIPPED = {"shop": "nile", "event": "order.shipped", "order_id": "1001", "occurred_at": "2026-03-01T15:00:00+03:00"}
@@ -53,6 +55,14 @@ def test_an_event_and_the_mapping_it_was_made_of_have_the_same_body(inbox: Inbox
     notify(OrderEvent.model_validate({**mapping, "revision": "2"}), inbox=inbox)
     first, second = kept(redis)
     assert {**first, "revision": "2"} == second
+
+
+def test_fields_that_a_subclass_of_the_event_declares_are_handed_over(inbox: Inbox, redis: Redis) -> None:
+    class Gift(OrderEvent):
+        wrapped: bool
+
+    notify(Gift(**SHIPPED, wrapped=True), inbox=inbox)
+    assert kept(redis)[0]["wrapped"] is True
 
 
 def test_an_event_is_queued_under_an_id_of_ours_and_its_copy_is_a_duplicate_of_it(inbox: Inbox, redis: Redis) -> None:
@@ -137,6 +147,26 @@ def test_what_json_cannot_carry_is_a_fault_of_its_field(
         notify({**SHIPPED, **more}, inbox=inbox)
     assert str(caught.value) == f"not an order event: {pointer}: holds a value that JSON cannot carry"
     assert kept(redis) == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "key"),
+    [
+        (("nile", "1", "order.shipped", None, None), "nile|1|order.shipped||"),
+        (("nile", "1", "order.shipped", "a", "2"), "nile|1|order.shipped|a|2"),
+        (("nile", "1|2", "order.shipped", None, None), r"nile|1\p2|order.shipped||"),
+        (("nile", r"1\p2", "order.shipped", None, None), r"nile|1\\p2|order.shipped||"),
+        (("nile", "1", "order.shipped", "|", "\\"), r"nile|1|order.shipped|\p|\\"),
+    ],
+    ids=["order alone", "all parts", "mark", "escaped mark", "mark and escape"],
+)
+def test_a_mark_inside_a_part_of_a_business_key_is_escaped(parts: tuple[Any, ...], key: str) -> None:
+    assert business_key(*parts) == key
+
+
+@given(st.lists(st.tuples(*[st.text(alphabet="a|\\p", max_size=3)] * 5), min_size=2, max_size=2, unique=True))
+def test_no_two_events_share_a_business_key(two: list[tuple[str, str, str, str, str]]) -> None:
+    assert business_key(*two[0]) != business_key(*two[1])
 
 
 def test_a_time_outside_the_calendar_is_a_fault_of_its_field() -> None:
