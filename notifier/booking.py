@@ -21,7 +21,7 @@ from notifier.effects import store_breaker
 from notifier.ledger import Connection, breakers, claims, steps
 from notifier.policy.breaker import Breaker, admits, probing
 from notifier.policy.fairness import Flow, shares
-from notifier.record import Recorded, Result, record
+from notifier.record import Batch, Recorded, Result, record, sort_results
 from notifier.runtime import Runtime
 
 # How long a message waits for each step up in priority: bulk of the morning goes beside the urgent of the hour.
@@ -84,12 +84,14 @@ class Booking:
         changes of threads, a millisecond of a lane with little work.
         """
         self.entry = entry
+        batch = sort_results(self.runtime, self.lane, entry.results, entry.now, probing=self._probing)
+        self._dropped |= batch.dropped
         if not beside:
-            self._future = _done(lambda: self.book(entry))
+            self._future = _done(lambda: self.book(entry, batch))
             return
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, f"books-{self.lane}")
-        self._future = self._thread.submit(self.book, entry)
+        self._future = self._thread.submit(self.book, entry, batch)
         self._future.add_done_callback(lambda _: self.wake())
 
     @property
@@ -109,25 +111,19 @@ class Booking:
         if self._thread is not None:
             self._thread.shutdown()
 
-    def book(self, entry: Entry) -> Booked:
-        """One transaction. Raises LedgerUnavailable: nothing or all of it happened; the claims are orphans then."""
+    def book(self, entry: Entry, batch: Batch) -> Booked:
+        """One transaction. batch: the entry's results, sorted.
+
+        Raises LedgerUnavailable: nothing or all of it happened; the claims are orphans then.
+        """
         booked, begun = Booked(entry), time.monotonic()
         with self.runtime.ledger.begin() as conn:
             if entry.results:
-                booked.recorded = record(
-                    conn,
-                    self.runtime,
-                    self.lane,
-                    entry.results,
-                    entry.now,
-                    owner=self.owner,
-                    probing=self._probing,
-                )
+                booked.recorded = record(conn, self.runtime, batch, entry.now, self.owner)
             if entry.orphans:
                 self._hand_back_orphans(conn, entry.now)
             if entry.room:
                 booked.taken = self._claim(conn, entry)
-        self._dropped |= booked.recorded.dropped
         booked.seconds = time.monotonic() - begun
         return booked
 

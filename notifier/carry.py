@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import orjson
 
@@ -40,8 +41,7 @@ _STOPPED = (OutcomeClass.TEMPLATE_STOP, "breaker", "", Reason.TEMPLATE_STOPPED)
 _NO_SHOP = (OutcomeClass.DEAD, "no_shop", "the shop is not in the configuration any more", Reason.BAD_MESSAGE)
 
 
-@dataclass(frozen=True, slots=True)
-class Carried:
+class Carried(NamedTuple):
     """A claimed delivery with its rendered message, ready to be built into a request until its lease ends."""
 
     claimed: Claimed

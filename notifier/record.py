@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from notifier import telemetry
 from notifier.carry import Carried, Denial
@@ -45,8 +46,7 @@ _DENIED_AS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What became of one message. answer None: it was never started, and goes back as it was."""
 
     carried: Carried
@@ -59,20 +59,19 @@ class Result:
 
 @dataclass(slots=True)
 class Recorded:
-    """What was written: counts by outcome, and the lanes that have new work. slowed: the sender was too fast.
-
-    dropped: deliveries whose result is such that we fail on it; they stay claimed until their lease ends.
-    """
+    """What was written: counts by outcome, and the lanes that have new work. slowed: the sender was too fast."""
 
     counts: Counter[str] = field(default_factory=Counter)
     lanes: set[str] = field(default_factory=set)
     slowed: bool = False
-    dropped: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
-class _Batch:
-    """The rows of each step. probing: good news is to be seen as well."""
+class Batch:
+    """Results by the step that each takes. probing: a breaker of the lane is half open, so good news is seen as well.
+
+    dropped: deliveries whose result is such that we fail on it; they stay claimed until their lease ends.
+    """
 
     probing: bool
     accept: list[steps.Accept] = field(default_factory=list)
@@ -80,6 +79,7 @@ class _Batch:
     lose: list[steps.Lose] = field(default_factory=list)
     fail: list[steps.Fail] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
+    dropped: set[str] = field(default_factory=set)
 
 
 def result_of(exchange: Exchange, read_answer: Callable[[int, bytes], Answer]) -> Result:
@@ -114,29 +114,22 @@ def not_started(carried: Carried, error: Exception) -> Result:
     return Result(carried, Refused(outcome, "not_started", str(error)[:300]))
 
 
-def record(
-    conn: Connection,
-    runtime: Runtime,
-    lane: str,
-    results: Sequence[Result],
-    now: datetime,
-    *,
-    owner: str | None = None,
-    probing: bool = False,
-) -> Recorded:
-    """Writes a batch of results.
-
-    owner: the drain whose claims these are; what another has claimed since is not given back under its hands.
-    probing: a breaker of the lane is half open, so that good news matters to it as well.
-    """
-    batch, after = _Batch(probing), Recorded()
+def sort_results(runtime: Runtime, lane: str, results: Sequence[Result], now: datetime, *, probing: bool) -> Batch:
+    """What each result means for its own row. Touches no store, so it need not hold up a transaction."""
+    batch = Batch(probing)
     for result in results:
         try:
             _sort(runtime, lane, result, now, batch)
         except Exception as error:  # a fault of ours: a receipt decides, and the batch goes on without it
             delivery_id = result.carried.claimed.delivery_id
-            after.dropped.add(delivery_id)
+            batch.dropped.add(delivery_id)
             telemetry.note("delivery.poison", delivery_id=delivery_id, place=telemetry.place_of(error))
+    return batch
+
+
+def record(conn: Connection, runtime: Runtime, batch: Batch, now: datetime, owner: str | None = None) -> Recorded:
+    """Writes a batch. owner: the drain whose claims these are; what another has claimed since is not taken from it."""
+    after = Recorded()
     _count(after, "accepted", steps.accept(conn, batch.accept, now, "drain") if batch.accept else None)
     _count(after, "requeued", steps.requeue(conn, batch.requeue, now, "drain", owner) if batch.requeue else None)
     _count(after, "unknown", steps.lose_track(conn, batch.lose, now, "drain", owner) if batch.lose else None)
@@ -145,7 +138,7 @@ def record(
         _count(after, "failed", failed)
         after.lanes |= carry_on(conn, runtime, sorted(failed.moved), now, "drain")
     after.slowed = any(one.outcome is OutcomeClass.THROTTLE_SENDER for one in batch.seen)
-    if probing or any(one.outcome for one in batch.seen):
+    if batch.probing or any(one.outcome for one in batch.seen):
         note_outcomes(conn, runtime, batch.seen, now, "drain")
     return after
 
@@ -156,7 +149,7 @@ def _count(after: Recorded, name: str, moved: steps.Moved | None) -> None:
         after.counts["lost"] += len(moved.lost)
 
 
-def _sort(runtime: Runtime, lane: str, result: Result, now: datetime, batch: _Batch) -> None:
+def _sort(runtime: Runtime, lane: str, result: Result, now: datetime, batch: Batch) -> None:
     one, answer = result.carried.claimed, result.answer
     match answer:
         case None:
@@ -176,7 +169,7 @@ def _sort(runtime: Runtime, lane: str, result: Result, now: datetime, batch: _Ba
             _put(batch, one, answer, after_answer(_refusal(runtime, lane, one, answer, now), _rules(runtime)), now)
 
 
-def _put(batch: _Batch, one: Claimed, answer: Refused, decision: Decision, now: datetime) -> None:
+def _put(batch: Batch, one: Claimed, answer: Refused, decision: Decision, now: datetime) -> None:
     match decision:
         case RetryAt(due_at, reason, attempt):
             row = steps.Requeue(one.delivery_id, due_at, reason, answer.code, answer.detail, attempt=attempt)

@@ -238,29 +238,33 @@ def _mover(metric: Metric) -> _Mover:
     from prometheus_client import Counter, Histogram
 
     if metric.kind == "histogram":
-        return partial(
-            _observe, metric, Histogram(metric.name, metric.help, metric.label_names, buckets=BUCKETS_SECONDS)
-        )
-    return partial(_count, metric, Counter(metric.name, metric.help, metric.label_names))
+        histogram = Histogram(metric.name, metric.help, metric.label_names, buckets=BUCKETS_SECONDS)
+        return partial(_observe, metric, _children(histogram))
+    return partial(_count, metric, _children(Counter(metric.name, metric.help, metric.label_names)))
 
 
-def _observe(metric: Metric, histogram: Any, fields: Mapping[str, object]) -> None:
-    child = histogram.labels(*_labels(metric, fields)) if metric.labels else histogram
+def _children(family: Any) -> Callable[..., Any]:
+    """The child of a family for each set of labels. Kept: the library's own look-up makes texts of them, and locks."""
+    return cache(lambda *labels: family.labels(*labels) if labels else family)
+
+
+def _observe(metric: Metric, child: Callable[..., Any], fields: Mapping[str, object]) -> None:
+    histogram = child(*_labels(metric, fields))
     for field in metric.fields:
-        child.observe(_number(fields[field]))
+        histogram.observe(_number(fields[field]))
 
 
-def _count(metric: Metric, counter: Any, fields: Mapping[str, object]) -> None:
+def _count(metric: Metric, child: Callable[..., Any], fields: Mapping[str, object]) -> None:
     labels = _labels(metric, fields)
     if not metric.fields:
-        (counter.labels(*labels) if labels else counter).inc()
+        child(*labels).inc()
     for field in metric.fields:
         full = (*labels, field) if metric.by_field else labels
-        (counter.labels(*full) if full else counter).inc(_number(fields[field]))
+        child(*full).inc(_number(fields[field]))
 
 
-def _labels(metric: Metric, fields: Mapping[str, object]) -> tuple[str, ...]:
-    return tuple("" if (value := fields[label]) is None else str(value) for label in metric.labels)
+def _labels(metric: Metric, fields: Mapping[str, object]) -> list[str]:
+    return ["" if (value := fields[label]) is None else str(value) for label in metric.labels]
 
 
 def _number(value: object) -> float:

@@ -69,9 +69,9 @@ def render_template(template: Template, locale: str, facts: Facts) -> TemplateMe
     return TemplateMessage(
         template=template.name,
         language=locale,
-        header=tuple((name, values[name]) for name in plan.header),
-        body=tuple((name, values[name]) for name in plan.body),
-        buttons=tuple(_button(button, facts, plan) for button in plan.buttons),
+        header=tuple([(name, values[name]) for name in plan.header]),
+        body=tuple([(name, values[name]) for name in plan.body]),
+        buttons=tuple([_button(button, facts, plan) for button in plan.buttons]),
         text=plan.text % values,
     )
 

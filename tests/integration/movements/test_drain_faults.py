@@ -68,7 +68,7 @@ def with_ledger(world: World, *plan: Fault) -> World:
 
 def replace_ref(carried: Carried) -> Carried:
     """The same message as if it were of a delivery that nobody knows."""
-    return replace(carried, claimed=carried.claimed._replace(delivery_id="nobody's"))
+    return carried._replace(claimed=carried.claimed._replace(delivery_id="nobody's"))
 
 
 def go(world: World, transport: Scripted, stop: threading.Event | None = None) -> drain_module.DrainReport:
