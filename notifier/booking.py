@@ -91,8 +91,12 @@ class Booking:
             return
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, f"books-{self.lane}")
-        self._future = self._thread.submit(self.book, entry, batch)
-        self._future.add_done_callback(lambda _: self.wake())
+        try:
+            self._future = self._thread.submit(self.book, entry, batch)
+        except RuntimeError:  # no thread starts while the interpreter shuts down; what came back is recorded even so
+            self._future = _done(lambda: self.book(entry, batch))
+        else:
+            self._future.add_done_callback(lambda _: self.wake())
 
     @property
     def under_way(self) -> bool:

@@ -77,6 +77,7 @@ class Drain:
     hungry: bool = True  # the ledger may hold due work that we have not seen
     closing: bool = False  # claim nothing more: the slice ended, or the worker stops
     report: DrainReport = field(init=False)
+    _freed: bool = False  # the guards have freed work that the transaction under way cannot have seen
     _taken: list[Taken] = field(default_factory=list)  # claimed; not guarded and rendered yet
     _claimed: list[Carried] = field(default_factory=list)  # guarded and rendered; the recipients' limits not asked yet
     _waiting: Waiting = field(init=False)  # admitted, not started
@@ -129,12 +130,11 @@ class Drain:
 
     def release(self) -> None:
         """Hands back what was not started, with its permits and tokens: those requests cannot have left."""
-        if self._taken:  # nobody has looked at these, so they go back as the ledger knows them
-            self._taken.clear()
-            self._doubtful = True
         admitted = self._waiting.messages
         unused = self._waiting.clear()
-        self._results.extend(Result.released(carried) for carried in [*self._claimed, *admitted])
+        self._results.extend(Result.released(claimed) for taken in self._taken for claimed in taken.claimed)
+        self._results.extend(Result.released(carried.claimed) for carried in [*self._claimed, *admitted])
+        self._taken.clear()
         self._claimed.clear()
         try:
             self._waiting.give_back(unused)
@@ -207,8 +207,8 @@ class Drain:
             wake.answered(self.runtime.redis, self.runtime.settings.key_prefix, self.lane)
             self._claimed_at = time.monotonic()
         entry = Entry(self._results, room, self.runtime.clock(), orphans=self._doubtful and self._settled)
-        self._results = []
         self._booking.begin(entry, beside=not self._nothing_to_do)
+        self._results = []
         self._take(wait=self._nothing_to_do)
 
     def collect(self, *, wait: bool) -> None:
@@ -232,18 +232,19 @@ class Drain:
 
     def _take_up(self, booked: Booked) -> None:
         entry, after, taken = booked.entry, booked.recorded, booked.taken
+        freed, self._freed = self._freed, False
         self._doubtful = self._doubtful and not entry.orphans
+        if taken is None:
+            self.hungry = self.hungry or bool(entry.results)
+        else:
+            self._taken.append(taken)
+            self.hungry = taken.more or freed  # it looked after it recorded
         if after.slowed:
             self._waiting.void()
         self._note(after.counts, len(taken.claimed) if taken else 0, booked.seconds)
         self.runtime.wake(after.lanes)
-        if taken is None:
-            self.hungry = self.hungry or bool(entry.results)
-            return
-        self.hungry = taken.more  # it looked after it recorded
-        self._taken.append(taken)
-        if self.closing or not taken.all_closed:  # the next claim is to know what probes this one has used up
-            self._guard()
+        if self.closing or not (taken is None or taken.all_closed):
+            self._guard()  # the next claim is to know what probes this one has used up
 
     def _guard(self) -> None:
         """Sorts what was claimed, beside the next transaction: it takes a third as long as that."""
@@ -255,11 +256,13 @@ class Drain:
                 self._doubtful = True
                 raise
             ready, held = after.triage.ready, after.triage.held
-            # What is held back may unblock a later message of the same order, which the claim passed over.
+            # What is held back may unblock a later message of the same order, which the claim passed over, as may have
+            # the one that is under way.
             self.hungry = (self.hungry or bool(held)) and not after.probing
+            self._freed = self._freed or (bool(held) and self._booking.under_way)
             if self.closing:  # the end came meanwhile
                 self.hungry = self.hungry or bool(ready)
-                self._results.extend(Result.released(carried) for carried in ready)
+                self._results.extend(Result.released(carried.claimed) for carried in ready)
             else:
                 self._claimed.extend(ready)
             self._note(held, 0, time.monotonic() - begun)
@@ -280,7 +283,7 @@ class Drain:
         admitted, denied = admit(self.runtime, self.lane, self._claimed)
         self._claimed.clear()
         self._waiting.ready.extend(admitted)
-        self._results.extend(Result(carried, denial) for carried, denial in denied)
+        self._results.extend(Result(carried.claimed, denial) for carried, denial in denied)
 
     def _start(self) -> None:
         """Leases permits, and starts every request whose permit is ripe."""
@@ -289,7 +292,7 @@ class Drain:
             self.closing = True
             self.release()
         if late:
-            self._results.extend(Result.released(carried) for carried in late)
+            self._results.extend(Result.released(carried.claimed) for carried in late)
             give_back(self.runtime, self.lane, late)
         for carried in self._waiting.started():
             self._submit(carried)
@@ -298,7 +301,7 @@ class Drain:
         """Starts one request, unless this process slept through the lease: a sweep has decided about it meanwhile."""
         sender = self.runtime.senders[self.lane]
         if self.runtime.clock() >= carried.lease_until:
-            self._results.append(Result.released(carried))
+            self._results.append(Result.released(carried.claimed))
             return
         try:
             request = adapter(sender.provider).build(carried.outgoing, sender)

@@ -28,8 +28,8 @@ BODY_KEPT: Final = 64 * 1024  # bytes of an answer; no provider's answer to one 
 # Servers close after 5 s and up (uvicorn, Node), 60 s and more at most providers. With 30 s, one in some hundred
 # messages of a thin lane was lost that way without any fault; a handshake a message on such a lane costs less.
 IDLE: Final = timedelta(seconds=3)
-# A handle that nobody needed for this long is freed: libcurl takes 21 KB for one that has sent something, 11 MB for the
-# 512 of a full lane.
+# A handle that nobody needed for this long is freed as the next drain ends: libcurl takes 21 KB for one that has sent
+# something, 11 MB for the 512 of a full lane.
 SPARED: Final = timedelta(seconds=10)
 # libcurl's smallest; it holds one for each request under way: 512 of them made a worker 31 MB larger with 64 KB, and
 # 15 with this. A message of more than 16 KB is read in two pieces, which can be rewound no more than one.

@@ -49,12 +49,12 @@ _DENIED_AS = {
 class Result(NamedTuple):
     """What became of one message. answer None: it was never started, and goes back as it was."""
 
-    carried: Carried
+    claimed: Claimed
     answer: Answer | Denial | None
 
     @classmethod
-    def released(cls, carried: Carried) -> Result:
-        return cls(carried, None)
+    def released(cls, claimed: Claimed) -> Result:
+        return cls(claimed, None)
 
 
 @dataclass(slots=True)
@@ -88,10 +88,10 @@ def result_of(exchange: Exchange, read_answer: Callable[[int, bytes], Answer]) -
     if not isinstance(carried, Carried):
         raise TypeError("the transport gave back a token that is not ours")
     if exchange.status is not None:
-        return Result(carried, _read(exchange.status, exchange.body, read_answer))
+        return Result(carried.claimed, _read(exchange.status, exchange.body, read_answer))
     if exchange.failure == NOT_SENT:
-        return Result(carried, Refused(OutcomeClass.RETRY, NOT_SENT, exchange.detail))
-    return Result(carried, Refused(OutcomeClass.UNKNOWN, "no_answer", exchange.detail))
+        return Result(carried.claimed, Refused(OutcomeClass.RETRY, NOT_SENT, exchange.detail))
+    return Result(carried.claimed, Refused(OutcomeClass.UNKNOWN, "no_answer", exchange.detail))
 
 
 def _read(status: int, body: bytes, read_answer: Callable[[int, bytes], Answer]) -> Answer:
@@ -109,9 +109,9 @@ def not_started(carried: Carried, error: Exception) -> Result:
     if not isinstance(error, NotifierError):
         place = telemetry.place_of(error)
         telemetry.note("delivery.poison", delivery_id=carried.claimed.delivery_id, place=place)
-        return Result(carried, Refused(OutcomeClass.DEAD, "poison", place))
+        return Result(carried.claimed, Refused(OutcomeClass.DEAD, "poison", place))
     outcome = OutcomeClass.SENDER_STOP if isinstance(error, NotAllowed) else OutcomeClass.DEAD
-    return Result(carried, Refused(outcome, "not_started", str(error)[:300]))
+    return Result(carried.claimed, Refused(outcome, "not_started", str(error)[:300]))
 
 
 def sort_results(runtime: Runtime, lane: str, results: Sequence[Result], now: datetime, *, probing: bool) -> Batch:
@@ -121,7 +121,7 @@ def sort_results(runtime: Runtime, lane: str, results: Sequence[Result], now: da
         try:
             _sort(runtime, lane, result, now, batch)
         except Exception as error:  # a fault of ours: a receipt decides, and the batch goes on without it
-            delivery_id = result.carried.claimed.delivery_id
+            delivery_id = result.claimed.delivery_id
             batch.dropped.add(delivery_id)
             telemetry.note("delivery.poison", delivery_id=delivery_id, place=telemetry.place_of(error))
     return batch
@@ -150,7 +150,7 @@ def _count(after: Recorded, name: str, moved: steps.Moved | None) -> None:
 
 
 def _sort(runtime: Runtime, lane: str, result: Result, now: datetime, batch: Batch) -> None:
-    one, answer = result.carried.claimed, result.answer
+    one, answer = result
     match answer:
         case None:
             batch.requeue.append(steps.Requeue(one.delivery_id, one.due_at, "released", "", "", attempt=False))

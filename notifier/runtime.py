@@ -142,6 +142,7 @@ def open_runtime(settings: Settings, publish: Publish) -> Runtime:
     _ = runtime.sources  # a faulty mapping is found now, not at the first webhook
     if any(source.look_up for shop in settings.shops.values() for source in shop.sources.values()):
         _ = runtime.look_ups
+    _ = runtime.handles  # before two threads ask for it at once: each would be given its own
     return runtime
 
 

@@ -28,7 +28,7 @@ def reader(status: int, body: bytes) -> Answer:
 
 
 def test_an_answer_is_read_by_its_adapter() -> None:
-    assert result_of(exchange(status=201, body=b"yes"), reader) == Result(CARRIED, Accepted("201:yes"))
+    assert result_of(exchange(status=201, body=b"yes"), reader) == Result(CARRIED.claimed, Accepted("201:yes"))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_an_answer_is_read_by_its_adapter() -> None:
 )
 def test_without_an_answer_only_what_never_left_may_go_again(failure: str, outcome: OutcomeClass, code: str) -> None:
     result = result_of(exchange(status=None, failure=failure, detail="Connection reset"), reader)
-    assert result == Result(CARRIED, Refused(outcome, code, "Connection reset"))
+    assert result == Result(CARRIED.claimed, Refused(outcome, code, "Connection reset"))
 
 
 def test_a_token_of_somebody_else_is_a_fault_of_ours() -> None:
@@ -56,4 +56,4 @@ def test_what_the_transport_does_not_take_stops_the_sender_and_what_cannot_be_bu
 
 
 def test_what_was_never_started_has_no_answer() -> None:
-    assert Result.released(CARRIED).answer is None
+    assert Result.released(CARRIED.claimed).answer is None

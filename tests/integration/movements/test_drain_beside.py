@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Literal, cast
+from unittest.mock import Mock
 
 import pytest
 
 from notifier import wake
-from notifier.booking import Booked, Booking
+from notifier.booking import Booked, Booking, Sorted
+from notifier.carry import Taken
 from notifier.drain import Drain
 from notifier.effects import store_breaker
 from notifier.ledger import Connection, Ledger, LedgerUnavailable
 from notifier.policy.breaker import Breaker
+from notifier.runtime import Runtime
 from tests.fixtures.drains import Scripted, drain_of, due, run, states
 from tests.fixtures.ledger import NOW
 from tests.fixtures.runtime import World
@@ -199,3 +203,61 @@ def test_what_was_claimed_and_never_guarded_goes_back_at_the_end(world: World, g
     while drain.busy:
         drain.turn()
     assert (states(world), len(transport.sent)) == ({"accepted": 1, "queued": 1}, 1)
+
+
+def test_what_the_guards_free_is_seen_though_a_claim_that_passed_over_it_is_under_way(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport = Scripted(hold=True)
+    drain = drain_of(world, transport)
+    due(world)
+    while drain.hungry or not transport.in_flight:
+        drain.turn()
+    due(world, order_id="o-1", template="no_such_template")
+    due(world, order_id="o-1", event="order.confirmed")
+    drain.hungry, drain._claimed_at = True, 0.0
+    while not drain._booking.under_way:
+        drain.turn()
+    cast("Future[Booked]", drain._booking._future).result()  # it has claimed the first of o-1
+    transport.hold = False
+    drain.listen(timedelta(seconds=1))
+    drain._oldest_result = 0.0
+    sort = Booking.sort
+
+    def late(books: Booking, taken: Taken) -> Sorted:
+        if books._future:  # the next one has read by then, as it may while two hundred are rendered
+            books._future.result()
+        return sort(books, taken)
+
+    monkeypatch.setattr(Booking, "sort", late)
+    run(drain)
+    assert states(world) == {"accepted": 2, "failed": 1, "queued": 1}, "the SMS in place of the one that failed"
+
+
+def test_claims_go_back_when_a_wake_up_after_their_commit_fails(
+    world: World, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport = Scripted(hold=True)
+    drain = at_work(world, gate, transport)
+    gate.open.set()
+    with monkeypatch.context() as broken:
+        broken.setattr(Runtime, "wake", Mock(side_effect=OSError))
+        with pytest.raises(OSError):
+            drain.collect(wait=True)
+    drain.closing, transport.hold = True, False
+    drain.release()
+    while drain.busy:
+        drain.turn()
+    assert (states(world), len(transport.sent)) == ({"accepted": 1, "queued": 1}, 1)
+
+
+def test_answers_are_recorded_where_no_thread_can_be_started(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", Mock(side_effect=RuntimeError))
+    transport = Scripted(hold=True)
+    drain = drain_of(world, transport)
+    due(world, 2)
+    while not transport.in_flight:
+        drain.turn()
+    transport.hold = False
+    run(drain)
+    assert states(world) == {"accepted": 2}

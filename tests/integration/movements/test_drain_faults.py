@@ -13,7 +13,6 @@ import pytest
 
 import notifier.booking as booking_module
 import notifier.drain as drain_module
-from notifier.carry import Carried
 from notifier.drain import Drain, drain
 from notifier.ledger import Connection, Ledger, LedgerUnavailable, claims
 from notifier.record import Result
@@ -66,11 +65,6 @@ def with_ledger(world: World, *plan: Fault) -> World:
     )
 
 
-def replace_ref(carried: Carried) -> Carried:
-    """The same message as if it were of a delivery that nobody knows."""
-    return carried._replace(claimed=carried.claimed._replace(delivery_id="nobody's"))
-
-
 def go(world: World, transport: Scripted, stop: threading.Event | None = None) -> drain_module.DrainReport:
     return drain(world.runtime, "nile-wa", cast("Transport", transport), stop or threading.Event())
 
@@ -100,7 +94,9 @@ class TestLedgerAway:
         while transport.in_flight < 2:
             work.turn()
         plan = cast("Flaky", flaky.runtime.ledger).plan
-        work._results.append(Result.released(replace_ref(transport.sent[0])))  # something to record, and no ledger
+        work._results.append(
+            Result.released(transport.sent[0].claimed._replace(delivery_id="nobody's"))
+        )  # something to record, and no ledger
         plan.extend(["away", "away", "away"])
         transport.hold = False
         drain_module._finish(work)

@@ -162,7 +162,7 @@ def test_a_result_that_makes_us_fail_waits_for_its_lease_and_the_others_are_reco
     bad, sort = made[2].delivery.id, record._sort
 
     def sorting(runtime: Any, lane: str, result: record.Result, *rest: Any) -> None:
-        if result.carried.claimed.delivery_id == bad:
+        if result.claimed.delivery_id == bad:
             raise ValueError
         sort(runtime, lane, result, *rest)
 
