@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar
 
 from notifier import telemetry
@@ -189,7 +190,8 @@ def fall_back_silent(runtime: Runtime, now: datetime, report: SweepReport) -> No
     What was accepted and is not even `sent` is no silence (`decide_unknown`): that receipt comes for a phone that is
     off as well, and without it the others may be lost on the same way. Where receipts were lost while it was on its way
     (hearing.py), nobody knows: they have `fallback.unknown_wait` to come, then `fallback.unknown` decides. While one
-    that came in time waits in our own stream, nothing is decided.
+    that came in time waits in our own stream, nothing is decided, nor until a buffer after the last was heard: where
+    receipts come days late, `delivered` is just behind `sent`.
     """
     lost: dict[str, Hearing] = {}
     by_silence = _ending(runtime, Reason.SILENT, now)
@@ -208,7 +210,8 @@ def fall_back_silent(runtime: Runtime, now: datetime, report: SweepReport) -> No
             page.add("postpone", hearing.postpone(conn, late, again, now), len(late))
         by_silence(conn, sorted(set(found) - set(over) - set(late)), page)
 
-    _pages(runtime, report, heard_until(runtime.redis, runtime.settings.key_prefix, now), select.silent, end)
+    silent = partial(select.silent, quiet=runtime.settings.fallback.buffer)
+    _pages(runtime, report, heard_until(runtime.redis, runtime.settings.key_prefix, now), silent, end)
 
 
 def _heard(conn: Connection, runtime: Runtime, lane: str, now: datetime) -> Hearing:

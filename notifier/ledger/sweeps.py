@@ -8,7 +8,7 @@ share the work. The guard is in the step that follows as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.engine import Connection
 
@@ -33,7 +33,7 @@ _LAPSES = Statement(
 )
 # The condition of the index once more in full: PostgreSQL proves that a narrower list implies it, SQLite does not.
 _WAITING = "d.state IN ('accepted', 'sent', 'unknown') AND d.fallback_at <= :now"
-_SILENT = _first(f"{_WAITING} AND d.state = 'sent'", "fallback_at")
+_SILENT = _first(f"{_WAITING} AND d.state = 'sent' AND d.updated_at <= :heard_by", "fallback_at")
 _UNHEARD = _first(f"{_WAITING} AND d.state = 'accepted'", "fallback_at")
 _UNDECIDED = _first(f"{_WAITING} AND d.state = 'unknown'", "fallback_at")
 # Not those on their last channel: nothing else could carry them, and the sender may be mended in their last minutes.
@@ -78,9 +78,9 @@ def lapses(conn: Connection, notification_ids: Sequence[str]) -> dict[str, int]:
     return {found: count for found, count in _LAPSES.run(conn, ids=to_json(notification_ids))}  # noqa: C416
 
 
-def silent(conn: Connection, now: datetime, limit: int) -> list[str]:
-    """Sent deliveries whose time for silence is over."""
-    return _ids(_SILENT, conn, now, limit)
+def silent(conn: Connection, now: datetime, limit: int, quiet: timedelta = timedelta()) -> list[str]:
+    """Sent deliveries whose time for silence is over, and of which nothing was heard within the last `quiet`."""
+    return _ids(_SILENT, conn, now, limit, heard_by=to_us(now - quiet))
 
 
 def unheard(conn: Connection, now: datetime, limit: int) -> list[str]:

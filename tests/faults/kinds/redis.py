@@ -153,8 +153,8 @@ def redis_pauses(scene: Scene) -> Mend:
 
 
 def _streams_of_the_door(scene: Scene) -> list[str]:
-    """Where else events may be on the road."""
-    return [f"{scene.house.settings.key_prefix}ingest"]
+    """Where else events are: on the road, or set aside, as is one that had bad company each time when workers died."""
+    return [f"{scene.house.settings.key_prefix}{name}" for name in ("ingest", "quarantine")]
 
 
 def _given_away(scene: Scene) -> set[str]:

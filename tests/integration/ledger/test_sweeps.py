@@ -57,6 +57,13 @@ def test_silence_and_a_lost_answer_are_kept_apart(ledger: Ledger) -> None:
         assert sweeps.unheard(conn, NOW, 10) == [unheard]
 
 
+def test_what_was_heard_of_lately_is_not_silent_yet(ledger: Ledger) -> None:
+    with ledger.begin() as conn:
+        on = _row(conn, "sent", fallback_at=NOW, updated_at=NOW - HOUR)
+        _row(conn, "sent", fallback_at=NOW, updated_at=NOW - HOUR + TICK)
+        assert sweeps.silent(conn, NOW, 10, HOUR) == [on]
+
+
 def test_an_accepted_delivery_without_a_time_for_silence_is_left_alone(ledger: Ledger) -> None:
     with ledger.begin() as conn:
         _row(conn, "accepted")

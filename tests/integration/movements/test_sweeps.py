@@ -295,6 +295,18 @@ class TestWhatBecomesOfThem:
         assert (second["state"], second["channel"], second["reason"]) == ("queued", "sms", "silent")
         assert world.published == ["nile-sms"]
 
+    def test_what_was_heard_of_just_now_has_a_buffer_to_be_delivered(self, world: World) -> None:
+        """Receipts that were held for longer than the silence come one after the other: `sent`, and then the rest."""
+        [one] = due(world, expires_at=NOW + 24 * HOUR)
+        run(drain_of(world, Scripted()))
+        world.clock.move(6 * HOUR + MINUTE)
+        with world.ledger.begin() as conn:
+            steps.receive(conn, [steps.ReceiptRow(one.delivery.id, "sent", NOW, None)], world.clock())
+        assert sweep(world.runtime, "fall_back_silent").seen == 0
+        world.clock.move(world.runtime.settings.fallback.buffer)
+        sweep(world.runtime, "fall_back_silent")
+        assert [row["channel"] for row in deliveries_of(world, one.notification.id)] == ["whatsapp", "sms"]
+
     def test_silence_on_the_last_channel_is_unreached(self, world: World) -> None:
         [one] = due(world, lane="nile-sms", channel="sms", position=1, expires_at=NOW + 48 * HOUR)
         run(drain_of(world, Scripted(rest=queued_sms), "nile-sms"))
