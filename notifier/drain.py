@@ -269,7 +269,7 @@ class Drain:
             self.runtime.wake(after.lanes)
 
     def _note(self, done: Counter[str], claimed: int, seconds: float) -> None:
-        """seconds: of the transaction."""
+        """seconds: what it took, waiting for the ledger included."""
         self.report.claimed += claimed
         self.report.outcomes.update(done)
         if done or claimed:

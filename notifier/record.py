@@ -19,6 +19,7 @@ from notifier.channels.contract import Accepted, Answer, OutcomeClass, Refused
 from notifier.effects import Seen, note_outcomes
 from notifier.events import NotifierError
 from notifier.follow import carry_on
+from notifier.handles import Exchange, NotAllowed
 from notifier.ledger import Connection, steps
 from notifier.ledger.claims import Claimed
 from notifier.policy.reasons import Reason
@@ -34,7 +35,6 @@ from notifier.policy.retry import (
     after_denial,
 )
 from notifier.runtime import Runtime
-from notifier.transport import Exchange, NotAllowed
 
 # The request never left this machine: safe to try again.
 NOT_SENT = "not_sent"

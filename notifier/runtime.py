@@ -18,6 +18,7 @@ from notifier.catalog import Catalog, load_catalog
 from notifier.channels.contract import Sender
 from notifier.clock import HouseClock, utc_now
 from notifier.door import open_road
+from notifier.handles import Handles
 from notifier.inbox import Inbox, RoadUnavailable
 from notifier.ledger import Ledger, open_ledger
 from notifier.limits import Limiter
@@ -27,7 +28,7 @@ from notifier.settings import Settings, secrets_of
 from notifier.shop_sources import ShopSource, SourceKey, shop_sources
 from notifier.shops import shop_rules
 from notifier.streams import Quarantine
-from notifier.transport import Handles, Transport
+from notifier.transport import Transport
 
 if TYPE_CHECKING:
     from notifier.lookups.orders import LookUps

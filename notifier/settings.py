@@ -102,7 +102,10 @@ class RetrySettings(_Section):
 class FallbackSettings(_Section):
     """When the next channel is taken."""
 
-    buffer: Duration = Field(timedelta(seconds=60), description="Added to the template's TTL before silence counts.")
+    buffer: Duration = Field(
+        timedelta(seconds=60),
+        description="Added to the template's TTL before silence counts; also from the last word about a message.",
+    )
     margin: Duration = Field(
         timedelta(minutes=10), description="A stopped sender's messages move on this long before they expire."
     )

@@ -23,9 +23,7 @@ import pycurl
 
 from notifier.channels.contract import Request
 from notifier.channels.reading import redact
-from notifier.handles import BODY_KEPT, IDLE, Exchange, Handle, Handles, NotAllowed
-
-__all__ = ["BODY_KEPT", "IDLE", "Exchange", "Handles", "NotAllowed", "Transport"]
+from notifier.handles import Exchange, Handle, Handles, NotAllowed
 
 _EVENTS: Final = {
     pycurl.POLL_IN: select.POLLIN,

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Final, NamedTuple
 
+from notifier.handles import IDLE
 from notifier.process import trim_memory
 from notifier.runtime import Runtime
-from notifier.transport import IDLE, Transport
+from notifier.transport import Transport
 
 MOST: Final = 32  # engines at rest in one process
 

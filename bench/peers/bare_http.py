@@ -14,8 +14,9 @@ from bench.orders import phone
 from bench.roles import play
 from notifier.channels import adapter
 from notifier.channels.contract import Outgoing, Request, Sender, TemplateMessage
+from notifier.handles import Handles
 from notifier.ids import new_id
-from notifier.transport import Handles, Transport
+from notifier.transport import Transport
 
 # As a drain with its default settings has in flight.
 IN_FLIGHT = 512

@@ -10,9 +10,9 @@ import pytest
 from notifier.carry import Carried
 from notifier.channels.contract import Accepted, Answer, OutcomeClass, Outgoing, Refused, TextMessage
 from notifier.events import NotifierError
+from notifier.handles import Exchange, NotAllowed
 from notifier.ledger.claims import Claimed
 from notifier.record import Result, not_started, result_of
-from notifier.transport import Exchange, NotAllowed
 
 OUTGOING = Outgoing("d1", "+201001234567", TextMessage("hello", 1, "gsm7"), timedelta(hours=1))
 CARRIED = Carried(cast("Claimed", None), OUTGOING, datetime(2026, 3, 1, tzinfo=UTC))

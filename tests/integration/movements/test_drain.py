@@ -10,9 +10,9 @@ import pytest
 from notifier import carry
 from notifier.channels.contract import Request, Sender
 from notifier.events import NotifierError
+from notifier.handles import NotAllowed
 from notifier.ledger import steps
 from notifier.sweeps import sweep
-from notifier.transport import NotAllowed
 from tests.fixtures.drains import (
     LOST,
     NOT_SENT,

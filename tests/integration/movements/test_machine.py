@@ -25,11 +25,11 @@ from redis import Redis
 
 from notifier import sweeps
 from notifier.carry import Carried
+from notifier.handles import Exchange
 from notifier.ids import new_id
 from notifier.ledger import Ledger, open_ledger, upgrade
 from notifier.ledger.states import ALIVE
 from notifier.sweeps import SWEEPS, sweep
-from notifier.transport import Exchange
 from tests.fixtures.drains import LOST, NOT_SENT, Says, Scripted, accepted, drain_of, due, queued_sms, refused
 from tests.fixtures.ledger import postgres_ledger
 from tests.fixtures.runtime import Clock, World, make_runtime

@@ -11,8 +11,8 @@ from datetime import timedelta
 import pytest
 
 from notifier.channels.contract import Request
-from notifier.handles import SPARED
-from notifier.transport import BODY_KEPT, Exchange, Handles, NotAllowed, Transport
+from notifier.handles import BODY_KEPT, SPARED, Exchange, Handles, NotAllowed
+from notifier.transport import Transport
 from tests.integration.transport.http2 import Http2
 from tests.integration.transport.server import CERTIFICATE, Conversation, Script, Server, answer, polite
 

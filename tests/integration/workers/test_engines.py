@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
+from notifier.handles import IDLE
 from notifier.runtime import Runtime
-from notifier.transport import IDLE
 from workers import engines
 
 
