@@ -60,9 +60,11 @@ class House:
         with running_stub(self._stub, self.home, name) as stub:
             yield stub
 
-    def new_ledger(self, name: str) -> str:
-        """The URL of an empty, migrated database."""
-        return migrated(self.postgres.create(name))
+    @contextlib.contextmanager
+    def ledger(self, name: str) -> Iterator[str]:
+        """The URL of an empty, migrated database. Dropped after the block: else it is vacuumed beside the next part."""
+        yield migrated(self.postgres.create(name))
+        self.postgres.drop(name)
 
     def place(self, name: str, database_url: str, lanes: Mapping[str, float], base_url: str) -> Place:
         """A configuration of its own: name also tells its keys in Redis apart. lanes: sender -> messages a second."""

@@ -40,10 +40,14 @@ class Postgres:
 
     def create(self, database: str) -> str:
         """A new, empty database; an old one of that name is dropped. Returns its URL."""
+        self.drop(database)
         with self.connect() as conn:
-            conn.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)'.encode())
             conn.execute(f'CREATE DATABASE "{database}"'.encode())
         return self.url(database)
+
+    def drop(self, database: str) -> None:
+        with self.connect() as conn:
+            conn.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)'.encode())
 
 
 @contextmanager

@@ -42,21 +42,22 @@ def deliver(house: House) -> Mapping[str, Figure]:
     return {"deliver.msgs_per_s": measured(*ours), **figures}
 
 
-def one_drain(house: House, name: str, stub: Stub, database_url: str = "", *, first: int = 0) -> float:
-    """Messages a second of one drain over a backlog in PostgreSQL, from its first read to its last record.
+def one_drain(house: House, name: str, stub: Stub) -> float:
+    """Messages a second of one drain over a backlog in a PostgreSQL ledger that holds nothing else."""
+    with house.ledger(name) as url:
+        return drained(house.place(name, url, {"lane-0": UNLIMITED}, stub.url), house.sizes.backlog)
 
-    database_url: a ledger that is there already; first: number of the first order in the backlog.
+
+def drained(place: Place, count: int, *, first: int = 0) -> float:
+    """Messages a second of one drain over `count` of them and their seed, from its first read to its last record.
+
+    first: number of the first order of the backlog.
     """
-    place = house.place(name, database_url or house.new_ledger(name), {"lane-0": UNLIMITED}, stub.url)
-    fill(place, house.sizes.backlog, first=first, seed=first + house.sizes.backlog)
-    return _drained(place, house.sizes.backlog + 1)
-
-
-def _drained(place: Place, count: int) -> float:
+    fill(place, count, first=first, seed=first + count)
     report = place.role("roles.drain", lane="lane-0")
-    if report["accepted"] != count:
-        raise Broken(f"the drain sent {report['accepted']} messages instead of {count}")
-    return float(count / report["seconds"])
+    if report["accepted"] != count + 1:
+        raise Broken(f"the drain sent {report['accepted']} messages instead of {count + 1}")
+    return float(report["accepted"] / report["seconds"])
 
 
 def _bare(house: House, stub: Stub) -> float:

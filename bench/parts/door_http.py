@@ -93,13 +93,14 @@ def door_http(house: House) -> Mapping[str, Figure]:
 
 @contextmanager
 def _open(house: House) -> Iterator[Door]:
-    place = house.place("http", house.new_ledger("http"), {"lane-0": UNLIMITED}, _NOBODY)
-    ledger = open_ledger(place.database_url)
-    with ledger.begin() as conn:
-        made = create_key(conn, SHOP, "bench", ("events:write",), UNLIMITED, datetime.now(UTC), "bench")
-    ledger.dispose()
-    with place.gateway() as pids:
-        yield Door(house, place, pids["gateway"], made.secret)
+    with house.ledger("http") as url:
+        place = house.place("http", url, {"lane-0": UNLIMITED}, _NOBODY)
+        ledger = open_ledger(url)
+        with ledger.begin() as conn:
+            made = create_key(conn, SHOP, "bench", ("events:write",), UNLIMITED, datetime.now(UTC), "bench")
+        ledger.dispose()
+        with place.gateway() as pids:
+            yield Door(house, place, pids["gateway"], made.secret)
 
 
 def _warm(door: Door) -> None:

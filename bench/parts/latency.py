@@ -22,8 +22,8 @@ _FIRST = 5_000_000  # number of the first order, far from those of a backlog
 
 def idle(house: House) -> Mapping[str, Figure]:
     """Nothing else to do."""
-    with house.stub("stub-idle") as stub:
-        place = house.place("idle", house.new_ledger("idle"), {"lane-0": UNLIMITED}, stub.url)
+    with house.stub("stub-idle") as stub, house.ledger("idle") as url:
+        place = house.place("idle", url, {"lane-0": UNLIMITED}, stub.url)
         with place.workers(WORKERS, gateway=True):
             found = _delays(house, place, stub, "order.shipped")
     return {
@@ -34,8 +34,8 @@ def idle(house: House) -> Mapping[str, Figure]:
 
 def urgent(house: House) -> Mapping[str, Figure]:
     """200,000 bulk messages wait on the same lane, which may send 80 a second and does."""
-    with house.stub("stub-urgent") as stub:
-        place = house.place("urgent", house.new_ledger("urgent"), {"lane-0": 80}, stub.url)
+    with house.stub("stub-urgent") as stub, house.ledger("urgent") as url:
+        place = house.place("urgent", url, {"lane-0": 80}, stub.url)
         fill(place, house.sizes.waiting_bulk, event="order.review_request")
         with place.workers(WORKERS, gateway=True):
             if not stub.wait_for(80, 60):

@@ -77,7 +77,7 @@ class Steady:
 
 def on_postgresql(house: House) -> Mapping[str, Figure]:
     """The sustained rate, and what each stage costs at it."""
-    with _line(house, "lifecycle", house.new_ledger("lifecycle"), house.postgres.pid) as line:
+    with house.ledger("lifecycle") as url, _line(house, "lifecycle", url, house.postgres.pid) as line:
         steady = _sustained(house, line)
     costs = {f"cost.us_per_msg.{stage}": measured(seconds * 1e6) for stage, seconds in steady.cpu.items()}
     return {"lifecycle.msgs_per_s": measured(*steady.rates), **costs}

@@ -39,8 +39,8 @@ def at_1000(house: House) -> Mapping[str, Figure]:
 
 def _at(house: House, limit: int) -> Mapping[str, Figure]:
     seconds = house.sizes.limiter
-    with house.stub(f"stub-{limit}") as stub:
-        place = house.place(f"limiter{limit}", house.new_ledger(f"limiter{limit}"), {"lane-0": limit}, stub.url)
+    with house.stub(f"stub-{limit}") as stub, house.ledger(f"limiter{limit}") as url:
+        place = house.place(f"limiter{limit}", url, {"lane-0": limit}, stub.url)
         fill(place, int(limit * (seconds + 15)))
         with place.workers(WORKERS):
             _wait_for_first(stub)
@@ -68,8 +68,8 @@ def _utilisation(times: Sequence[float], limit: int, seconds: float) -> float:
 def throttled(house: House) -> Mapping[str, Figure]:
     """How often the sandbox, with Meta's limits, says "too fast" (130429) to four workers with a backlog."""
     seconds, limit = house.sizes.throttled, 80
-    with running_sandbox(house.home, limit) as sandbox:
-        place = house.place("throttled", house.new_ledger("throttled"), {"lane-0": limit}, sandbox.url)
+    with running_sandbox(house.home, limit) as sandbox, house.ledger("throttled") as url:
+        place = house.place("throttled", url, {"lane-0": limit}, sandbox.url)
         place = place.with_env(NOTIFIER_SENDER_LANE_0_TOKEN=sandbox.token)
         fill(place, int(limit * (seconds + 15)))
         with place.workers(WORKERS):

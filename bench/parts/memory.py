@@ -23,8 +23,8 @@ _PAUSE = 0.25  # seconds between two looks
 def memory(house: House) -> Mapping[str, Figure]:
     """RSS of one `notifier worker` of the channels' queues while it works off one long backlog."""
     early, late = house.sizes.memory
-    with house.stub("stub-memory") as stub:
-        place = house.place("memory", house.new_ledger("memory"), {"lane-0": UNLIMITED}, stub.url)
+    with house.stub("stub-memory") as stub, house.ledger("memory") as url:
+        place = house.place("memory", url, {"lane-0": UNLIMITED}, stub.url)
         fill(place, late + house.sizes.backlog)  # still at work at the last look
         with place.workers(("whatsapp,sms,email", "sweeps")) as pids:
             looks = []
