@@ -136,9 +136,10 @@ class Booking:
         now, standing = entry.now, breakers.breakers(conn)
         own = self._own(standing)
         verdict = admits(own, now) if own else "all"
-        lease_until = now + self.runtime.settings.drain.lease
+        settings = self.runtime.settings.drain
+        lease_until = now + settings.lease
         batch, more = self._take(conn, {"all": entry.room, "probe": 1, "none": 0}[verdict], now, lease_until)
-        return take(conn, batch, more, standing, now, lease_until)
+        return take(conn, batch, more, standing, now, lease_until - settings.connect_timeout - settings.request_timeout)
 
     def sort(self, taken: Taken) -> Sorted:
         """Guards what was claimed, and books what is held back. In the drain's own thread.
@@ -151,7 +152,7 @@ class Booking:
         own = self._own(standing)
         probe = own if own and triage.ready and admits(own, now) == "probe" else None
         probes = [*triage.probes, *([probe] if probe else [])]
-        if self.runtime.clock() >= taken.lease_until:  # we slept, and others have probed meanwhile
+        if self.runtime.clock() >= taken.start_by:  # we slept, and others have probed meanwhile
             probes = []
         if probes or triage.held:
             with self.runtime.ledger.begin() as conn:

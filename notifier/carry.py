@@ -42,11 +42,11 @@ _NO_SHOP = (OutcomeClass.DEAD, "no_shop", "the shop is not in the configuration 
 
 
 class Carried(NamedTuple):
-    """A claimed delivery with its rendered message, ready to be built into a request until its lease ends."""
+    """A claimed delivery with its rendered message, ready to be built into a request that begins before `start_by`."""
 
     claimed: Claimed
     outgoing: Outgoing
-    lease_until: datetime
+    start_by: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,8 @@ class Denial:
 class Taken:
     """A claimed batch, with what its guards must know: all of one moment.
 
-    more: further work may be due. standing: all breakers.
+    more: further work may be due. standing: all breakers. start_by: a request that begins later may have its answer
+    after the lease, when a sweep has decided.
     """
 
     claimed: Sequence[Claimed]
@@ -69,7 +70,7 @@ class Taken:
     consents: Sequence[plans.ConsentRecord]
     standing: Sequence[Breaker]
     now: datetime
-    lease_until: datetime
+    start_by: datetime
 
     @property
     def all_closed(self) -> bool:
@@ -101,11 +102,11 @@ def take(
     more: bool,
     standing: Sequence[Breaker],
     now: datetime,
-    lease_until: datetime,
+    start_by: datetime,
 ) -> Taken:
     """What the guards must know about a claimed batch, as it is in the claim's transaction."""
     consents = plans.consents(conn, sorted({(one.shop, one.phone) for one in claimed})) if claimed else ()
-    return Taken(claimed, more, consents, standing, now, lease_until)
+    return Taken(claimed, more, consents, standing, now, start_by)
 
 
 def guard(runtime: Runtime, taken: Taken) -> Triage:
@@ -188,12 +189,12 @@ def _make(runtime: Runtime, one: Claimed, breaker: Breaker | None, taken: Taken)
     if one.shop not in runtime.rules:
         return _failure(one, _NO_SHOP, taken.now)
     try:
-        return prepare(runtime, one, taken.now, taken.lease_until)
+        return prepare(runtime, one, taken.now, taken.start_by)
     except (RenderError, UnknownTemplate) as error:
         return _failure(one, (OutcomeClass.DEAD, "render", str(error), Reason.BAD_MESSAGE), taken.now)
 
 
-def prepare(runtime: Runtime, one: Claimed, now: datetime, lease_until: datetime) -> Carried:
+def prepare(runtime: Runtime, one: Claimed, now: datetime, start_by: datetime) -> Carried:
     """The message of one claimed delivery. Raises RenderError, UnknownTemplate."""
     facts = Facts(
         event=orjson.loads(one.body),
@@ -207,7 +208,7 @@ def prepare(runtime: Runtime, one: Claimed, now: datetime, lease_until: datetime
         else render_text(template, one.locale, facts)
     )
     valid_for = max(one.expires_at - now, timedelta(seconds=1))
-    return Carried(one, Outgoing(one.delivery_id, one.phone, message, valid_for), lease_until)
+    return Carried(one, Outgoing(one.delivery_id, one.phone, message, valid_for), start_by)
 
 
 def _failure(one: Claimed, why: tuple[OutcomeClass, str, str, Reason], now: datetime) -> steps.Fail:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from math import ceil
@@ -48,6 +49,11 @@ TURN = timedelta(milliseconds=200)
 # How often a drain without requests under way looks whether the transaction beside it has ended.
 GLANCE = timedelta(milliseconds=2)
 
+# A drain that nobody waits behind goes on after its slice for so long in all. What the next one would begin anew, it
+# keeps: every 5 s a busy lane opened its 500 connections again, and a worker held those of two drains. Not for ever:
+# its departures take 36 bytes a message in Redis, and Celery's message for it must not look lost.
+LONGEST = timedelta(minutes=1)
+
 # Between two tries to record while the ledger is away.
 LEDGER_PAUSE = timedelta(seconds=1)
 
@@ -73,10 +79,12 @@ class Drain:
     runtime: Runtime
     transport: Transport
     stop: threading.Event
+    crowded: Callable[[], bool] = lambda: True
     owner: str = field(default_factory=new_id)
     hungry: bool = True  # the ledger may hold due work that we have not seen
     closing: bool = False  # claim nothing more: the slice ended, or the worker stops
     report: DrainReport = field(init=False)
+    _begun: float = field(default_factory=time.monotonic)
     _freed: bool = False  # the guards have freed work that the transaction under way cannot have seen
     _taken: list[Taken] = field(default_factory=list)  # claimed; not guarded and rendered yet
     _claimed: list[Carried] = field(default_factory=list)  # guarded and rendered; the recipients' limits not asked yet
@@ -113,6 +121,14 @@ class Drain:
     def _settled(self) -> bool:
         """Nothing that we know of can still change: all is in `_results`, or recorded."""
         return self.closing and self._nothing_to_do and not self._booking.under_way
+
+    @property
+    def makes_way(self) -> bool:
+        """Others wait and its slice is over, or it has gone on for long enough."""
+        lasted = time.monotonic() - self._begun
+        if lasted < self.runtime.settings.drain.slice.total_seconds():
+            return False
+        return lasted >= LONGEST.total_seconds() or self.crowded()
 
     def turn(self) -> None:
         """One step: record and claim when it is time to, start what is ripe, wait for the next thing to happen."""
@@ -298,9 +314,9 @@ class Drain:
             self._submit(carried)
 
     def _submit(self, carried: Carried) -> None:
-        """Starts one request, unless this process slept through the lease: a sweep has decided about it meanwhile."""
+        """Starts one request, unless it is too late: it waited, or this process slept, and a sweep may have decided."""
         sender = self.runtime.senders[self.lane]
-        if self.runtime.clock() >= carried.lease_until:
+        if self.runtime.clock() >= carried.start_by:
             self._results.append(Result.released(carried.claimed))
             return
         try:
@@ -330,19 +346,25 @@ class Drain:
         return timedelta(seconds=max(0.0, min(nexts) - moment))
 
 
-def drain(runtime: Runtime, lane: str, transport: Transport, stop: threading.Event) -> DrainReport:
+def drain(
+    runtime: Runtime,
+    lane: str,
+    transport: Transport,
+    stop: threading.Event,
+    crowded: Callable[[], bool] = lambda: True,
+) -> DrainReport:
     """Drains a lane until nothing is due, its slice ends or `stop` is set; what is in flight is always waited for.
 
-    Only one drain of a lane works at a time (lane_hold.py). Raises LedgerUnavailable, RoadUnavailable: claims then wait
-    for their lease, and the next tick starts a new drain.
+    crowded: whether others wait for this thread, or would; while they do not, a slice goes on for up to a minute. Only
+    one drain of a lane works at a time (lane_hold.py). Raises LedgerUnavailable, RoadUnavailable: claims then wait for
+    their lease, and the next tick starts a new drain.
     """
-    work = Drain(lane, runtime, transport, stop, closing=stop.is_set())
+    work = Drain(lane, runtime, transport, stop, crowded, closing=stop.is_set())
     hold = LaneHold(runtime.redis, runtime.settings.key_prefix, lane, work.owner)
-    end = time.monotonic() + runtime.settings.drain.slice.total_seconds()
     try:
         while not work.closing and hold.take():
             try:
-                _work(work, hold, end)
+                _work(work, hold)
             finally:
                 asked = hold.let_go()
             work.collect(wait=True)
@@ -365,8 +387,8 @@ def drain(runtime: Runtime, lane: str, transport: Transport, stop: threading.Eve
     return report
 
 
-def _work(work: Drain, hold: LaneHold, end: float) -> None:
-    """Turns until nothing is due and nothing under way, until `end` (monotonic), a stop, or the loss of the hold."""
+def _work(work: Drain, hold: LaneHold) -> None:
+    """Turns until nothing is due and nothing under way, until it makes way, a stop, or the loss of the hold."""
     runtime = work.runtime
     kept = looked = time.monotonic()
     while not work.closing:
@@ -376,7 +398,7 @@ def _work(work: Drain, hold: LaneHold, end: float) -> None:
             kept = moment
             if not hold.keep():
                 return
-        work.closing = work.stop.is_set() or moment >= end
+        work.closing = work.stop.is_set() or work.makes_way
         if not (work.busy or work.hungry):
             return
         if not work.hungry and moment - looked > RECORD_WITHIN.total_seconds():

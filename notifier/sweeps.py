@@ -125,7 +125,7 @@ def expire_overdue(runtime: Runtime, now: datetime, report: SweepReport) -> None
 def release_expired_leases(runtime: Runtime, now: datetime, report: SweepReport) -> None:
     """Takes from silent drains what they had claimed: back to the queue what cannot have left, the rest is `unknown`.
 
-    Safe because drain.lease > request_timeout + connect_timeout + slice, checked when settings load, and because a
+    Safe because no request begins so late that its answer might come after its lease (booking.py), and because a
     drain that is alive after all gets no permit any more once its departures were taken (limits/departures.py). While
     Redis is away it waits: nothing is sent then either, and the departures may still be there afterwards.
     """

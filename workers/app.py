@@ -10,6 +10,7 @@ from typing import Any
 
 from celery import Celery, signals
 from celery.utils.nodenames import NODENAME_DEFAULT, host_format
+from celery.worker import state
 from kombu.exceptions import OperationalError
 
 from notifier import telemetry
@@ -74,16 +75,24 @@ def runtime() -> Runtime:
     return opened
 
 
+def crowded() -> bool:
+    """Whether a task that has come, or comes now, waits for a thread. True where nobody knows: a pool of Celery's own
+    choice may run its tasks in processes that cannot see each other's.
+    """
+    threads: int | None = app.conf.worker_concurrency
+    return threads is None or len(state.reserved_requests) >= threads
+
+
 def run_worker(queues: Sequence[str], threads: int, name: str) -> int:
     """A worker of these queues, or of all, until it is told to stop; returns the exit code that Celery wants.
 
     Not by Celery's command line, which loads its shell too: 170 modules that stay.
     """
+    app.conf.worker_concurrency = threads
     worker = app.Worker(
         hostname=host_format(f"{name or NODENAME_DEFAULT}@%h"),
         queues=queues or None,
         pool_cls="threads",
-        concurrency=threads,
         loglevel="WARNING",
         quiet=True,
         without_gossip=True,

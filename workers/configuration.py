@@ -9,7 +9,7 @@ from notifier.sentinel import SCHEME, for_celery
 from notifier.settings import Settings
 from workers.queues import CELERY_QUEUES, TASK_ROUTES
 
-# A task holds its message unacknowledged for a slice and the longest answer; ten times that is far from any task, and
+# A task holds its message unacknowledged for a minute (drain.LONGEST) and the longest answer; this is far beyond, and
 # near enough that what a killed worker held is seen again in minutes. Nothing depends on it: the tick wakes lanes.
 VISIBILITY_TIMEOUT = 600  # seconds
 

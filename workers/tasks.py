@@ -108,7 +108,7 @@ def deliver(lane: str) -> None:
     if lane not in runtime.senders:  # the configuration changed since it was published
         return
     with engine_for(runtime, lane) as transport:
-        drain(runtime, lane, transport, workers_app.STOP)
+        drain(runtime, lane, transport, workers_app.STOP, workers_app.crowded)
 
 
 @shared_task(name="notifier.sweep")

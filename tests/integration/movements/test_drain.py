@@ -314,6 +314,21 @@ def test_a_process_that_slept_through_the_lease_sends_nothing(world: World) -> N
     assert delivery_row(world, one.delivery.id)["state"] == "queued"
 
 
+def test_nothing_starts_whose_answer_might_come_after_its_lease(world: World) -> None:
+    """Or a living drain's message would be `unknown`, and fall back to SMS beside the answer."""
+    [one] = due(world)
+    transport, settings = Scripted(), world.runtime.settings.drain
+    work = drain_of(world, transport)
+    claim(work, 1)
+    work.closing = True  # or it would claim it again, with a lease that is long enough
+    world.clock.move(settings.lease - settings.request_timeout - settings.connect_timeout)
+    run(work)
+    row = delivery_row(world, one.delivery.id)
+    assert (transport.sent, row["state"], row["attempts"]) == ([], "queued", 0)
+    run(drain_of(world, transport))
+    assert (transport.refs, delivery_row(world, one.delivery.id)["state"]) == ([one.delivery.id], "accepted")
+
+
 class TestAtSendTime:
     """The world moved between plan and send."""
 

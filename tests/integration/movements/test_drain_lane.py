@@ -210,6 +210,37 @@ def test_at_the_end_of_its_slice_it_hands_back_and_asks_for_the_next(world: Worl
     assert len(set(transport.refs)) == len(transport.refs) == 30
 
 
+def test_a_drain_that_nobody_waits_behind_goes_on_after_its_slice(world: World) -> None:
+    due(world, 30)
+    report = slow(world, lambda: False)
+    assert (report.claimed, report.more, world.published) == (30, False, [])
+    assert states(world) == {"accepted": 30}
+
+
+def test_it_makes_way_when_somebody_comes(world: World) -> None:
+    due(world, 30)
+    looks = iter([False, False, True])
+    report = slow(world, lambda: next(looks))
+    assert (report.more, list(looks)) == (True, [])
+    assert 0 < states(world)["accepted"] < 30
+    assert world.published == ["nile-wa"]
+
+
+def test_and_after_the_longest_time_that_one_may_take(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drain_module, "LONGEST", timedelta(milliseconds=20))
+    due(world, 30)
+    assert slow(world, lambda: False).more
+    assert states(world)["queued"] > 0
+
+
+def slow(world: World, crowded: Callable[[], bool]) -> DrainReport:
+    """A drain whose slice is over at once, on a sender of 100 a second."""
+    settings: dict[str, Any] = {"drain": {"slice": "1ms"}, "senders": {"nile-wa": {"rate": 100}}}
+    redis, published = world.runtime.redis, world.published
+    runtime = make_runtime(world.ledger, redis, clock=world.clock, published=published, **settings)
+    return drain(runtime, "nile-wa", cast("Transport", Scripted()), threading.Event(), crowded)
+
+
 def test_what_is_recorded_at_the_end_of_a_slice_is_counted_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[dict[str, Any]] = []
     real = telemetry.note

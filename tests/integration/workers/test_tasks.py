@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import pytest
 from celery.exceptions import Reject
+from celery.worker import state
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -176,6 +177,23 @@ def test_the_app_listens_to_our_settings_alone(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("CELERY_RESULT_BACKEND", "redis://somebody-else/1")
     app = workers_app.make_app()
     assert "somebody-else" not in str((app.conf.broker_read_url, app.conf.broker_write_url, app.conf.result_backend))
+
+
+def test_a_worker_is_crowded_when_a_task_would_wait_for_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    reserved: set[str] = set()
+    monkeypatch.setattr(state, "reserved_requests", reserved)
+    monkeypatch.setitem(workers_app.app.conf, "worker_concurrency", 2)
+    seen = []
+    for task in ("one", "two", "three"):
+        reserved.add(task)
+        seen.append(workers_app.crowded())
+    assert seen == [False, True, True]
+
+
+def test_a_pool_of_celerys_own_choice_counts_as_crowded() -> None:
+    """Its processes do not see each other's tasks, and a drain makes way after its slice, as it would in a crowd."""
+    assert workers_app.app.conf.worker_concurrency is None
+    assert workers_app.crowded()
 
 
 def test_every_queue_is_direct_and_needs_no_binding() -> None:
