@@ -51,8 +51,8 @@ GLANCE = timedelta(milliseconds=2)
 
 # A drain that nobody waits behind goes on after its slice for so long in all. What the next one would begin anew, it
 # keeps: every 5 s a busy lane opened its 500 connections again, and a worker held those of two drains. Not for ever:
-# its departures take 36 bytes a message in Redis, and Celery's message for it must not look lost.
-LONGEST = timedelta(minutes=1)
+# its departures take 36 bytes a message in Redis, and they do not tell one try of a message from the next.
+LONGEST = timedelta(seconds=30)
 
 # Between two tries to record while the ledger is away.
 LEDGER_PAUSE = timedelta(seconds=1)
@@ -125,10 +125,11 @@ class Drain:
     @property
     def makes_way(self) -> bool:
         """Others wait and its slice is over, or it has gone on for long enough."""
+        settings = self.runtime.settings.drain
+        # A claim whose result was dropped lapses, and a sweep then stops all of its drain's: it shall be gone by then.
+        longest = min(LONGEST, settings.lease - settings.connect_timeout - settings.request_timeout).total_seconds()
         lasted = time.monotonic() - self._begun
-        if lasted < self.runtime.settings.drain.slice.total_seconds():
-            return False
-        return lasted >= LONGEST.total_seconds() or self.crowded()
+        return lasted >= longest or (lasted >= settings.slice.total_seconds() and self.crowded())
 
     def turn(self) -> None:
         """One step: record and claim when it is time to, start what is ripe, wait for the next thing to happen."""
@@ -303,7 +304,10 @@ class Drain:
 
     def _start(self) -> None:
         """Leases permits, and starts every request whose permit is ripe."""
-        late = self._waiting.lease()
+        late = self._waiting.overdue(self.runtime.clock())
+        if late:  # this process slept, and a sweep may have decided meanwhile; or the sender is far too slow for all
+            self.closing = True
+        late += self._waiting.lease()
         if self._waiting.fenced:
             self.closing = True
             self.release()
@@ -318,6 +322,7 @@ class Drain:
         sender = self.runtime.senders[self.lane]
         if self.runtime.clock() >= carried.start_by:
             self._results.append(Result.released(carried.claimed))
+            self.closing = True
             return
         try:
             request = adapter(sender.provider).build(carried.outgoing, sender)
@@ -355,7 +360,7 @@ def drain(
 ) -> DrainReport:
     """Drains a lane until nothing is due, its slice ends or `stop` is set; what is in flight is always waited for.
 
-    crowded: whether others wait for this thread, or would; while they do not, a slice goes on for up to a minute. Only
+    crowded: whether others wait for this thread, or would; while they do not, a slice goes on for up to LONGEST. Only
     one drain of a lane works at a time (lane_hold.py). Raises LedgerUnavailable, RoadUnavailable: claims then wait for
     their lease, and the next tick starts a new drain.
     """
@@ -398,7 +403,7 @@ def _work(work: Drain, hold: LaneHold) -> None:
             kept = moment
             if not hold.keep():
                 return
-        work.closing = work.stop.is_set() or work.makes_way
+        work.closing = work.closing or work.stop.is_set() or work.makes_way
         if not (work.busy or work.hungry):
             return
         if not work.hungry and moment - looked > RECORD_WITHIN.total_seconds():

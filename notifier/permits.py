@@ -10,7 +10,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from typing import NamedTuple
 
@@ -69,6 +69,13 @@ class Waiting:
         """All of ours is recorded: nobody will ask who left."""
         if self._open:
             self.limiter.departures.forget(self.owner)
+
+    def overdue(self, now: datetime) -> list[Carried]:
+        """Takes out, and forgets, what waited for its permit until it may not start any more."""
+        late = []
+        while self.ready and now >= self.ready[0].start_by:  # the oldest are in front
+            late.append(self.ready.popleft())
+        return late
 
     def lease(self) -> list[Carried]:
         """Leases permits for what has none; returns those that would wait too long for theirs, and forgets them."""

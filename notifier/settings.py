@@ -81,7 +81,7 @@ class DrainSettings(_Section):
 
     slice: Positive = Field(
         timedelta(seconds=5),
-        description="A drain makes way after this when others wait for its thread, and after a minute in any case.",
+        description="A drain makes way after this when others wait for its thread, and after 30 s in any case.",
     )
     batch: int = Field(200, ge=1, le=2000, description="Most deliveries claimed by one statement.")
     in_flight: int = Field(512, ge=1, le=4096, description="Most requests of one drain that wait for an answer.")

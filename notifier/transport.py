@@ -53,6 +53,7 @@ class Transport:
         os.set_blocking(self._bell, False)
         self._poll.register(self._ear, select.POLLIN)
         self._interrupted = False
+        self.heard_at = time.monotonic()  # when the last request ended, or it was made
         self._closed = False
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
@@ -175,6 +176,7 @@ class Transport:
         queued, good, bad = self._multi.info_read(1000)
         if not (good or bad):
             return []
+        self.heard_at = time.monotonic()
         exchanges = [self._finish(easy, None) for easy in good]
         exchanges += [self._finish(easy, str(words)) for easy, _, words in bad]
         return exchanges if not queued else exchanges + self._ended()

@@ -23,6 +23,8 @@ from workers.pumps import Pumps
 # Set when this process is asked to stop: drains then claim nothing more, and the pumps end.
 STOP = threading.Event()
 
+_THREADS = "notifier_threads"  # in the app's configuration: how many tasks `run_worker` runs at a time
+
 
 def make_app() -> Celery:
     """The app of this process, configured from our settings alone. Raises SettingsError."""
@@ -79,7 +81,7 @@ def crowded() -> bool:
     """Whether a task that has come, or comes now, waits for a thread. True where nobody knows: a pool of Celery's own
     choice may run its tasks in processes that cannot see each other's.
     """
-    threads: int | None = app.conf.worker_concurrency
+    threads: int | None = app.conf.get(_THREADS)
     return threads is None or len(state.reserved_requests) >= threads
 
 
@@ -88,11 +90,12 @@ def run_worker(queues: Sequence[str], threads: int, name: str) -> int:
 
     Not by Celery's command line, which loads its shell too: 170 modules that stay.
     """
-    app.conf.worker_concurrency = threads
+    app.conf[_THREADS] = threads
     worker = app.Worker(
         hostname=host_format(f"{name or NODENAME_DEFAULT}@%h"),
         queues=queues or None,
         pool_cls="threads",
+        concurrency=threads,
         loglevel="WARNING",
         quiet=True,
         without_gossip=True,

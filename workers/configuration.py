@@ -9,7 +9,7 @@ from notifier.sentinel import SCHEME, for_celery
 from notifier.settings import Settings
 from workers.queues import CELERY_QUEUES, TASK_ROUTES
 
-# A task holds its message unacknowledged for a minute (drain.LONGEST) and the longest answer; this is far beyond, and
+# A task holds its message unacknowledged for half a minute (drain.LONGEST) and the longest answer; this is far off, and
 # near enough that what a killed worker held is seen again in minutes. Nothing depends on it: the tick wakes lanes.
 VISIBILITY_TIMEOUT = 600  # seconds
 
@@ -60,6 +60,9 @@ def celery_configuration(settings: Settings) -> dict[str, Any]:
         "accept_content": ["json"],
         "worker_send_task_events": False,
         "worker_prefetch_multiplier": 1,
+        # Else a worker that met its broker again takes so many tasks fewer as it then had at work, and one more for
+        # each that ends: the lanes that it took up first went on, as nobody waited, and the others stood still.
+        "worker_enable_prefetch_count_reduction": False,
         "worker_enable_remote_control": False,
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,

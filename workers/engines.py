@@ -25,11 +25,10 @@ MOST: Final = 32  # engines at rest in one process
 
 class _Resting(NamedTuple):
     lane: str
-    since: float  # monotonic
     engine: Transport
 
 
-_resting: list[_Resting] = []  # the longest at rest first
+_resting: list[_Resting] = []  # those that heard something last are last
 _lock = Lock()
 
 
@@ -48,7 +47,7 @@ def engine_for(runtime: Runtime, lane: str) -> Iterator[Transport]:
 
 
 def _take(lane: str) -> Transport | None:
-    """Of the engines that served this lane last, or else of all, the one that has rested least: its connections are the
+    """Of the engines that served this lane last, or else of all, the one that was used last: its connections are the
     likeliest to be open."""
     with _lock:
         if not _resting:
@@ -61,9 +60,11 @@ def _keep(lane: str, engine: Transport) -> None:
     """Lets it rest, and closes those whose connections are too old to be used again, or which are too many."""
     now = time.monotonic()
     with _lock:
-        _resting.append(_Resting(lane, now, engine))
-        fresh = next(at for at, one in enumerate(_resting) if now - one.since <= IDLE.total_seconds())
-        spent = _resting[: max(fresh, len(_resting) - MOST)]
+        _resting.append(_Resting(lane, engine))
+        # By their last answer: a wake-up that finds nothing to do takes one too, and wakes no connection.
+        _resting.sort(key=lambda one: one.engine.heard_at)
+        spent = [one for one in _resting if now - one.engine.heard_at > IDLE.total_seconds()]
+        spent = _resting[: max(len(spent), len(_resting) - MOST)]
         del _resting[: len(spent)]
     for one in spent:
         one.engine.close()

@@ -316,15 +316,16 @@ def test_a_process_that_slept_through_the_lease_sends_nothing(world: World) -> N
 
 def test_nothing_starts_whose_answer_might_come_after_its_lease(world: World) -> None:
     """Or a living drain's message would be `unknown`, and fall back to SMS beside the answer."""
-    [one] = due(world)
+    [one] = due(world, phone=PHONE)
     transport, settings = Scripted(), world.runtime.settings.drain
     work = drain_of(world, transport)
     claim(work, 1)
-    work.closing = True  # or it would claim it again, with a lease that is long enough
     world.clock.move(settings.lease - settings.request_timeout - settings.connect_timeout)
     run(work)
     row = delivery_row(world, one.delivery.id)
     assert (transport.sent, row["state"], row["attempts"]) == ([], "queued", 0)
+    assert not any(world.runtime.limiter.admit_pairs("nile-wa", [PHONE] * 45)), "its token is back"
+    world.runtime.limiter.back_pairs("nile-wa", [PHONE] * 45)
     run(drain_of(world, transport))
     assert (transport.refs, delivery_row(world, one.delivery.id)["state"]) == ([one.delivery.id], "accepted")
 

@@ -19,6 +19,7 @@ from notifier.ledger import claims, steps
 from notifier.transport import Transport
 from tests.fixtures.drains import (
     Scripted,
+    all_deliveries,
     claim,
     delivery_row,
     drain_of,
@@ -233,12 +234,35 @@ def test_and_after_the_longest_time_that_one_may_take(world: World, monkeypatch:
     assert states(world)["queued"] > 0
 
 
-def slow(world: World, crowded: Callable[[], bool]) -> DrainReport:
-    """A drain whose slice is over at once, on a sender of 100 a second."""
-    settings: dict[str, Any] = {"drain": {"slice": "1ms"}, "senders": {"nile-wa": {"rate": 100}}}
+def test_it_is_gone_before_a_lease_of_its_claims_can_end(world: World) -> None:
+    """A sweep would take it for dead for the sake of one claim whose result was dropped."""
+    due(world, 30)
+    assert slow(world, lambda: False, lease="2020ms", request_timeout="1s", connect_timeout="1s").more
+    assert states(world)["queued"] > 0
+
+
+def test_one_that_was_taken_for_dead_makes_way_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It went on, claimed and gave back in turns, for as long as it may last: its end had been forgotten."""
+    monkeypatch.setattr(drain_module, "LONGEST", timedelta(seconds=2))
+    due(world, 30)
+    transport = Scripted()
+
+    def fence() -> None:
+        for row in all_deliveries(world):
+            if row["owner"]:
+                world.runtime.limiter.departures.fence(row["owner"])
+
+    transport.before_poll = fence
+    report = slow(world, lambda: False, transport)
+    assert (report.more, report.turns < 20) == (True, True)
+
+
+def slow(world: World, crowded: Callable[[], bool], transport: Scripted | None = None, **more: str) -> DrainReport:
+    """A drain whose slice is over at once, on a sender of 100 a second. more: of its settings."""
+    settings: dict[str, Any] = {"drain": {"slice": "1ms", **more}, "senders": {"nile-wa": {"rate": 100}}}
     redis, published = world.runtime.redis, world.published
     runtime = make_runtime(world.ledger, redis, clock=world.clock, published=published, **settings)
-    return drain(runtime, "nile-wa", cast("Transport", Scripted()), threading.Event(), crowded)
+    return drain(runtime, "nile-wa", cast("Transport", transport or Scripted()), threading.Event(), crowded)
 
 
 def test_what_is_recorded_at_the_end_of_a_slice_is_counted_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from threading import Event
 from typing import Any
+from unittest.mock import Mock
 
 import orjson
 import pytest
+from celery import Celery
 from celery.exceptions import Reject
 from celery.worker import state
 from redis import Redis
@@ -179,10 +181,20 @@ def test_the_app_listens_to_our_settings_alone(monkeypatch: pytest.MonkeyPatch) 
     assert "somebody-else" not in str((app.conf.broker_read_url, app.conf.broker_write_url, app.conf.result_backend))
 
 
+@pytest.fixture
+def fresh_app(monkeypatch: pytest.MonkeyPatch) -> Celery:
+    """An app of the test's own, which makes no worker."""
+    app = workers_app.make_app()
+    monkeypatch.setattr(workers_app, "app", app)
+    monkeypatch.setattr(app, "Worker", Mock())
+    return app
+
+
+@pytest.mark.usefixtures("fresh_app")
 def test_a_worker_is_crowded_when_a_task_would_wait_for_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     reserved: set[str] = set()
     monkeypatch.setattr(state, "reserved_requests", reserved)
-    monkeypatch.setitem(workers_app.app.conf, "worker_concurrency", 2)
+    workers_app.run_worker(["whatsapp"], 2, "")
     seen = []
     for task in ("one", "two", "three"):
         reserved.add(task)
@@ -190,10 +202,23 @@ def test_a_worker_is_crowded_when_a_task_would_wait_for_a_thread(monkeypatch: py
     assert seen == [False, True, True]
 
 
+@pytest.mark.usefixtures("fresh_app")
 def test_a_pool_of_celerys_own_choice_counts_as_crowded() -> None:
     """Its processes do not see each other's tasks, and a drain makes way after its slice, as it would in a crowd."""
-    assert workers_app.app.conf.worker_concurrency is None
     assert workers_app.crowded()
+
+
+@pytest.mark.usefixtures("stop")
+def test_a_drain_is_told_who_waits_behind_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    drained = Mock()
+    monkeypatch.setattr(tasks, "drain", drained)
+    tasks.deliver("nile-wa")
+    assert drained.call_args.args[-1] is workers_app.crowded
+
+
+def test_a_worker_takes_as_many_tasks_after_it_has_lost_its_broker(fresh_app: Celery) -> None:
+    """Fewer, and the lanes that it took up first would go on beside idle threads: nobody they knew of waited."""
+    assert fresh_app.conf.worker_enable_prefetch_count_reduction is False
 
 
 def test_every_queue_is_direct_and_needs_no_binding() -> None:
