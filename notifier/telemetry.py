@@ -19,7 +19,9 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import cache, partial
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from notifier.signals import GAUGES, SIGNALS, Metric, Signal
@@ -78,8 +80,7 @@ def configure(level: str = "INFO", json: bool | None = None, stream: TextIO | No
 
     json None: JSON lines, except on a terminal, where people read. With level DEBUG the libraries speak at DEBUG too.
     """
-    import structlog
-
+    structlog = _structlog()
     out = sys.stderr if stream is None else stream
     as_json = not out.isatty() if json is None else json
     renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
@@ -91,6 +92,17 @@ def configure(level: str = "INFO", json: bool | None = None, stream: TextIO | No
     )
     libraries = logging.DEBUG if level == "DEBUG" else max(logging.WARNING, logging.getLevelNamesMapping()[level])
     logging.basicConfig(level=libraries, handlers=[_LibraryHandler()], force=True)
+
+
+def _structlog() -> ModuleType:
+    """structlog without rich, which it would load to paint tracebacks that we never print: 4 MB of every process."""
+    if "structlog" in sys.modules or "rich" in sys.modules:
+        return import_module("structlog")
+    sys.modules["rich"] = None  # type: ignore[assignment]  # nowhere to be found, for a moment
+    try:
+        return import_module("structlog")
+    finally:
+        del sys.modules["rich"]
 
 
 def describe(error: BaseException) -> str:

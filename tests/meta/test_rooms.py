@@ -199,6 +199,20 @@ def test_importing_what_backends_import_loads_nothing_heavy(module: str) -> None
     assert done.stdout.strip() == ""
 
 
+def test_a_process_that_logs_does_without_rich_and_one_that_prints_has_it() -> None:
+    script = """
+import sys
+from notifier import telemetry
+telemetry.configure(json=False)
+before = sorted(name for name in sys.modules if name.partition(".")[0] == "rich")
+import rich
+from notifier.cli import printing
+print(before, rich.__name__)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[] rich"
+
+
 def test_the_public_names_are_these() -> None:
     """More is easily added; what is here stays for as long as the major version."""
     assert notifier.__all__ == [
