@@ -30,7 +30,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"no figure begins with {', '.join(asked.only)}; there are: {', '.join(g.key for g in GOALS)}")
         return 2
     sizes = SHORT if asked.short else FULL
-    sizes = replace(sizes, rounds=asked.rounds) if asked.rounds else sizes
+    sizes = replace(sizes, rounds=asked.rounds, peer_rounds=asked.rounds) if asked.rounds else sizes
     try:
         with open_house(sizes) as house:
             machine = describe(house)

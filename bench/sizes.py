@@ -10,6 +10,7 @@ class Sizes:
     """Counts and seconds of one run."""
 
     rounds: int
+    peer_rounds: int  # against peers: more, for a ratio moves by a fifth from one round to the next
     backlog: int  # messages of one deliver round
     celery: int  # the same for the peers, so that a round of each takes some seconds
     bullmq: int
@@ -36,6 +37,7 @@ class Sizes:
 
 FULL = Sizes(
     rounds=3,
+    peer_rounds=7,
     backlog=30_000,
     celery=1_500,
     bullmq=12_000,
@@ -61,6 +63,7 @@ FULL = Sizes(
 )
 SHORT = Sizes(
     rounds=1,
+    peer_rounds=1,
     backlog=1_000,
     celery=60,
     bullmq=400,

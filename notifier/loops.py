@@ -148,7 +148,7 @@ def _inbox_reader(runtime: Runtime) -> StreamReader:
 
 
 def _receipts_reader(runtime: Runtime) -> StreamReader:
-    def emptied() -> None:
+    def lost() -> None:
         """Not at the very first start: then a `delivered` may have been in it, whose provider has our 200, and nobody
         knows any more how fast the senders were a moment ago."""
         with runtime.ledger.begin() as conn:
@@ -159,15 +159,15 @@ def _receipts_reader(runtime: Runtime) -> StreamReader:
         for lane in runtime.senders:
             runtime.limiter.start_low(lane)
 
-    return _reader(runtime, f"{runtime.settings.key_prefix}receipts", "receipts", emptied)
+    return _reader(runtime, f"{runtime.settings.key_prefix}receipts", "receipts", lost)
 
 
 def _webhooks_reader(runtime: Runtime) -> StreamReader:
     return _reader(runtime, f"{runtime.settings.key_prefix}webhooks", "webhooks")
 
 
-def _reader(runtime: Runtime, stream: str, group: str, when_emptied: Callable[[], None] = lambda: None) -> StreamReader:
+def _reader(runtime: Runtime, stream: str, group: str, when_lost: Callable[[], None] | None = None) -> StreamReader:
     """A reader of this thread: the name is nobody else's, and the same for the thread's next reader."""
     consumer = f"{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}"
     reclaim_after = runtime.settings.inbox.reclaim_after
-    return StreamReader(runtime.redis, stream, group, consumer, reclaim_after=reclaim_after, when_emptied=when_emptied)
+    return StreamReader(runtime.redis, stream, group, consumer, reclaim_after=reclaim_after, when_lost=when_lost)

@@ -204,9 +204,14 @@ SIGNALS: dict[str, Signal] = {
         Signal(
             "receipts.gap",
             "error",
-            "Redis was emptied, and receipts that we had taken may have been in it.",
+            "Redis was emptied or turned back in time, and receipts that we had taken may have been in it.",
             (),
-            (_counter("receipts_gaps", "Times that Redis was found without the stream of receipts."),),
+            (
+                _counter(
+                    "receipts_gaps",
+                    "Times that Redis was found without the stream of receipts, or its end.",
+                ),
+            ),
         ),
         Signal(
             "fallback.opened",

@@ -53,8 +53,9 @@ class StreamReader:
     consumer: a name that this process alone uses, and uses again after a restart: it then gets its own back at once.
     reclaim_after: a consumer that is silent about an entry for that long is taken for dead, and another gets the entry.
         It must be longer than the slowest batch takes, or two work on the same one.
-    when_emptied: called before the group is made, at the very first start and whenever the server has lost it, and all
-        that was in the stream with it. What it raises, `read` raises, and the next read calls it again.
+    when_lost: called before the group is made, at the very first start and whenever the server has lost it, and all
+        that was in the stream with it; and when the server has forgotten a `done` of ours, and with it the last of the
+        stream. What it raises, `read` raises, and the next read calls it again. Without it nothing is counted.
     """
 
     def __init__(
@@ -65,14 +66,17 @@ class StreamReader:
         consumer: str,
         *,
         reclaim_after: timedelta,
-        when_emptied: Callable[[], None] = lambda: None,
+        when_lost: Callable[[], None] | None = None,
     ) -> None:
         self._redis = redis
         self._stream = stream
         self._group = group
         self._consumer = consumer
         self._reclaim_ms = int(reclaim_after.total_seconds() * 1000)
-        self._when_emptied = when_emptied
+        self._when_lost = when_lost
+        self._count = f"{stream}:done"  # how often anybody of the group has said `done`
+        self._counted = 0  # that, as we know it; lower afterwards, the server was turned back in time
+        self._turned_back = False
         self._own_from: str | None = "-"  # where our own of before the restart go on; None: all of them are handed out
         self._suspects = f"{stream}:suspect"  # held by the one consumer that is at work on a suspect
         self._holds_suspect = False
@@ -84,13 +88,15 @@ class StreamReader:
         socket timeout of the client. Makes the stream and the group when they are missing, also when the server was
         emptied in between. Raises RoadUnavailable.
         """
+        if self._turned_back:
+            self._tell()
         with road(f"reading {self._stream}"):
             try:
                 return self._read(count, block)
             except ResponseError as error:
                 if not _group_is_gone(error):
                     raise
-        self._when_emptied()
+        self._tell()
         with road(f"reading {self._stream}"):
             self._make_group()
             return self._read(count, block)
@@ -105,8 +111,13 @@ class StreamReader:
             pipe.xdel(self._stream, *finished)
             if self._holds_suspect:
                 pipe.delete(self._suspects)
-            pipe.execute()
+            if self._when_lost:
+                pipe.incr(self._count)
+            *_, last = pipe.execute()
         self._holds_suspect = False
+        if self._when_lost:
+            self._turned_back = self._turned_back or last <= self._counted
+            self._counted = last
 
     def again(self) -> None:
         """Lets the next reads begin with what this consumer holds: after a batch that could not be moved."""
@@ -134,6 +145,11 @@ class StreamReader:
                     raise
                 summary = {"pending": 0}
         return Backlog(length, summary["pending"], oldest_age)
+
+    def _tell(self) -> None:
+        if self._when_lost:
+            self._when_lost()
+        self._turned_back, self._counted = False, 0
 
     def _read(self, count: int, block: timedelta | None) -> list[Item]:
         return self._own(count) or self._take_over(count, "-", self._reclaim_ms, None) or self._new(count, block)

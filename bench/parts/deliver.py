@@ -30,7 +30,7 @@ def deliver(house: House) -> Mapping[str, Figure]:
             bullmq = _bullmq(house, stub)
         except Missing as missing:
             reason = str(missing)
-        for number in range(sizes.rounds):
+        for number in range(sizes.peer_rounds):
             rate = one_drain(house, f"deliver{number}", stub)
             ours.append(rate)
             ratios["celery_requests"].append(rate / rate_of(celery.peer, celery.tuning, stub, sizes.celery))

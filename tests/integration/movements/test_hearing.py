@@ -9,6 +9,7 @@ from threading import Event
 import pytest
 import sqlalchemy as sa
 
+from notifier import loops
 from notifier.hearing import Hearing, hear, newest_receipts
 from notifier.ledger import hearing, steps
 from notifier.ledger.instants import to_us
@@ -194,6 +195,26 @@ def test_receipts_that_were_lost_with_an_emptied_server_are_no_silence(world: Wo
     receipts_once(world.runtime, Event())
     assert silence(world) == {"expire": 1}
     assert notification_row(world, made.notification.id)["reason"] == "receipts_lost"
+
+
+@pytest.mark.parametrize("turned_back", [True, False])
+def test_receipts_that_were_lost_with_the_last_second_of_the_server_are_no_silence(
+    world: World, turned_back: bool
+) -> None:
+    door, reader = Receipts(world.runtime.redis, "notifier:"), loops._receipts_reader(world.runtime)
+    reader.read(1, None)  # the very first start
+    made = under_way(world)
+    for _ in range(2):
+        door.append("meta", webhook(status("sent")))
+        loops._receipts(world.runtime, reader, reader.read(1, None))
+        if turned_back:
+            world.runtime.redis.decr("notifier:receipts:done")
+    with world.ledger.begin() as conn:
+        conn.execute(sa.update(delivery).values(fallback_at=to_us(LATER)))
+    world.clock.now = NOW + HOUR
+    reader.read(1, None)
+    silence(world)
+    assert deliveries_of(world, made.notification.id)[0]["reason"] == ("receipts_lost" if turned_back else "silent")
 
 
 def test_after_a_loss_every_sender_pauses_and_starts_at_half_its_rate(world: World) -> None:

@@ -59,7 +59,7 @@ def test_who_asked_is_told_before_a_lost_group_is_made_again(redis_client: Redis
         if len(told) == 2:
             raise RuntimeError("the ledger is away")
 
-    a = StreamReader(redis_client, "s", "g", "a", reclaim_after=LONG, when_emptied=tell)
+    a = StreamReader(redis_client, "s", "g", "a", reclaim_after=LONG, when_lost=tell)
     assert (a.read(1, None), told) == ([], [0])
     fill(redis_client, 1)
     redis_client.flushdb()
@@ -67,6 +67,44 @@ def test_who_asked_is_told_before_a_lost_group_is_made_again(redis_client: Redis
         a.read(1, None)
     fill(redis_client, 1)
     assert (values(a.read(1, None)), told) == ([0], [0, 0, 1])
+
+
+def test_who_asked_is_told_when_the_server_has_forgotten_what_was_done(redis_client: Redis) -> None:
+    """A server that lost its last second, or a replica that was behind: what came meanwhile has its 200."""
+    told: list[int] = []
+
+    def tell() -> None:
+        told.append(1)
+        if len(told) == 2:
+            raise RuntimeError("the ledger is away")
+
+    a, b = (StreamReader(redis_client, "s", "g", name, reclaim_after=LONG, when_lost=tell) for name in "ab")
+    a.read(1, None)
+    assert told == [1]  # the very first start
+    for _ in range(3):
+        for one in (a, b):
+            fill(redis_client, 1)
+            one.done([item.id for item in one.read(1, None)])
+    assert (told, redis_client.get("s:done")) == ([1], b"6")
+
+    redis_client.set("s:done", 2)
+    fill(redis_client, 2)
+    a.done([item.id for item in a.read(1, None)])
+    with pytest.raises(RuntimeError):
+        a.read(1, None)
+    assert (values(a.read(1, None)), told) == ([1], [1, 1, 1])
+    a.done([b"0-1"])
+    assert (a.read(1, None), told) == ([], [1, 1, 1])
+
+
+def test_a_lost_answer_to_done_is_no_loss(redis_client: Redis) -> None:
+    told: list[int] = []
+    a = StreamReader(redis_client, "s", "g", "a", reclaim_after=LONG, when_lost=lambda: told.append(1))
+    for _ in range(2):
+        fill(redis_client, 1)
+        a.done([item.id for item in a.read(1, None)])
+        redis_client.incr("s:done")  # done, and nobody heard that it was
+    assert (a.read(1, None), told) == ([], [1])
 
 
 def test_consumers_share_the_work(redis_client: Redis) -> None:
