@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from notifier.inbox import InboxFull, measure
 from notifier.road import call_many, call_many_to_disk, load_script, road
@@ -111,13 +111,19 @@ class StreamReader:
             pipe.xdel(self._stream, *finished)
             if self._holds_suspect:
                 pipe.delete(self._suspects)
-            if self._when_lost:
-                pipe.incr(self._count)
-            *_, last = pipe.execute()
+            pipe.execute()
         self._holds_suspect = False
         if self._when_lost:
-            self._turned_back = self._turned_back or last <= self._counted
-            self._counted = last
+            self._note_done()
+
+    def _note_done(self) -> None:
+        """Counts, apart from what it counts: a server without memory refuses to, and would have removed nothing."""
+        try:
+            counted: Any = self._redis.incr(self._count)
+        except RedisError:  # the next is no lower for that
+            return
+        self._turned_back = self._turned_back or counted <= self._counted
+        self._counted = counted
 
     def again(self) -> None:
         """Lets the next reads begin with what this consumer holds: after a batch that could not be moved."""

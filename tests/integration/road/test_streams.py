@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -105,6 +106,21 @@ def test_a_lost_answer_to_done_is_no_loss(redis_client: Redis) -> None:
         a.done([item.id for item in a.read(1, None)])
         redis_client.incr("s:done")  # done, and nobody heard that it was
     assert (a.read(1, None), told) == ([], [1])
+
+
+def test_a_server_without_memory_lets_go_of_what_is_done(tmp_path: Path) -> None:
+    """XACK and XDEL are allowed then, and nothing else would ever make room again; counting is not."""
+    told: list[int] = []
+    with start_server(tmp_path) as server, connect(server.url) as redis:
+        a = StreamReader(redis, "s", "g", "a", reclaim_after=LONG, when_lost=lambda: told.append(1))
+        a.read(1, None)
+        for maxmemory in ("0", "1", "0"):
+            fill(redis, 1)
+            items = a.read(1, None)
+            redis.config_set("maxmemory", maxmemory)
+            a.done([item.id for item in items])
+            redis.config_set("maxmemory", "0")
+        assert (a.read(1, None), redis.xlen("s"), told) == ([], 0, [1])
 
 
 def test_consumers_share_the_work(redis_client: Redis) -> None:
