@@ -54,7 +54,7 @@ GOALS: Sequence[Goal] = (
     Goal("deliver.msgs_per_s", "deliver", "msg/s"),
     Goal("deliver.vs_celery_requests", "deliver", "×", bound=20, places=1),
     Goal("deliver.vs_bullmq", "deliver", "×", bound=2, places=2),
-    Goal("deliver.vs_bare_http", "deliver", "×", bound=0.25, aim=0.35, places=2),
+    Goal("deliver.vs_bare_http", "deliver", "×", bound=0.25, aim=0.35, places=3),
     Goal("lifecycle.msgs_per_s", "lifecycle", "msg/s", bound=1000, aim=2000),
     Goal("lifecycle.sqlite_msgs_per_s", "lifecycle_sqlite", "msg/s", bound=1000),
     Goal("door.notify_us", "door", "µs", "at most", 200),
