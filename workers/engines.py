@@ -63,8 +63,8 @@ def _keep(lane: str, engine: Transport) -> None:
         _resting.append(_Resting(lane, engine))
         # By their last answer: a wake-up that finds nothing to do takes one too, and wakes no connection.
         _resting.sort(key=lambda one: one.engine.heard_at)
-        spent = [one for one in _resting if now - one.engine.heard_at > IDLE.total_seconds()]
-        spent = _resting[: max(len(spent), len(_resting) - MOST)]
+        cold = sum(now - one.engine.heard_at > IDLE.total_seconds() for one in _resting)
+        spent = _resting[: max(cold, len(_resting) - MOST)]
         del _resting[: len(spent)]
     for one in spent:
         one.engine.close()
